@@ -15,6 +15,7 @@ from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.context import ToolContext
 from ballast.playbook.servers.absence import why_open
 from ballast.playbook.servers.http import Reply
+from ballast.playbook.servers.invoke import LambdaTransport
 from ballast.playbook.servers.mcp import McpTransport
 from ballast.playbook.servers.openapi import OpenApiTransport
 from ballast.playbook.servers.values import NoValue
@@ -223,6 +224,21 @@ def test_what_mcp_says_beside_an_empty_list_is_its_summary(
         return
     with pytest.raises(NoValue):
         verify(args, CONTEXT)
+
+
+def test_a_function_that_gives_a_name_twice_says_no_absence(tmp_path: Path) -> None:
+    call: Any = playbook_with(tmp_path, {**BY_TEXT, "found": "/items/0"}, "GET").tools["desk_find"].function
+
+    assert LambdaTransport._answer(call, b'{"items": [{"id": 1}], "items": []}', failed=False).partial
+    assert not LambdaTransport._answer(call, b'{"items": []}', failed=False).partial
+
+
+def test_zero_and_an_empty_text_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    playbook = playbook_with(tmp_path, {**BY_TEXT, "found": "/total", "matched": False}, "GET")
+
+    with pytest.raises(NoValue, match="neither that it happened nor that not"):
+        verified(playbook, monkeypatch, Reply(200, JSON, b'{"total": 0}'))
+    assert verified(playbook, monkeypatch, Reply(200, JSON, b'{"total": 1}')) == 1
 
 
 def test_a_head_says_by_its_status_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
-"""Whether a read's answer says that a thing is not there. Pure.
+"""The proof, in a read's answer, that a thing is not there. Pure.
 
-That is said in one form: the list or the object where the thing would be is there and is empty, or its very member is
+It has one form: the list or the object where the thing would be is there and is empty, or its very member is
 null or false, and nothing beside it speaks of an error, of a part that is missing, or of more. Any other answer leaves
 it open.
 """
