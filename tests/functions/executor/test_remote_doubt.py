@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ballast.playbook.servers.openapi import OpenApiTransport
-from ballast.playbook.servers.values import holds
+from ballast.playbook.servers.values import holds, is_a_thing
 from tests.functions import remote
 from tests.functions.stack import LambdaDied, Stack
 from tests.support.remote_desk import KEY, VERIFY, Desk, desk_server, pinned, tools
@@ -188,9 +188,10 @@ def test_a_key_is_asked_for_as_it_was_sent(
     [
         (lambda key: f"No ticket with key {key}", "unknown"),
         (lambda key: {"key": key, "items": [], "total": 0, "more": False}, "unknown"),
+        (lambda key: {"key": key, "message": "not found"}, "unknown"),
         (lambda key: {"key": key, "id": 7}, "ok"),
     ],
-    ids=["text", "echo", "ticket"],
+    ids=["text", "echo", "word", "ticket"],
 )
 def test_an_echo_is_not_found(with_desk: Declared, desk: Desk, said: Any, ends: str) -> None:
     verify = {"tool": "desk_find", "arguments": {"key": {"key": True}}, "absent": [404]}
@@ -320,6 +321,33 @@ def test_what_is_looked_for_by_its_key_is_not_looked_for_before(with_desk: Decla
 
 
 @pytest.mark.parametrize(
+    ("more", "thing"),
+    [
+        ({"id": 7}, True),
+        ({"key": "", "data": {"number": "INC1", "attributes": {"key": "run-1a2b3c.0001.1"}}}, True),
+        ({"items": [{"uuid": "a-b", "key": "run-1a2b3c.0001.1"}], "total": 1}, True),
+        ({"items": [{"uuid": "a-b", "key": "run-1a2b3c.0001.10"}], "total": 1}, False),
+        ({"text": "no power", "ticket_no": 7}, True),
+        ({"amount": 50}, True),
+        ({"message": "not found"}, False),
+        ({"error": "not found"}, False),
+        ({"exists": "no"}, False),
+        ({"took": 12, "hits": []}, False),
+        ({"items": [], "total": 5}, False),
+        ({"request_id": "f3c1", "data": None}, False),
+        ({"_links": {"self": {"href": "/tickets"}}, "urgent": True, "at": "2026-01-01"}, False),
+        ({"id": None}, False),
+        ({"id": "run-1a2b3c.0001.1"}, False),
+    ],
+    ids=str,
+)
+def test_an_echo_beside_a_word_is_no_thing(more: Any, thing: bool) -> None:
+    key, arguments = "run-1a2b3c.0001.1", {"text": "no power", "amount": 50, "urgent": True, "token": ""}
+
+    assert is_a_thing({"key": key, **more}, [("key", key, ("key",))], arguments, matched=True) is thing
+
+
+@pytest.mark.parametrize(
     ("found", "wanted", "names", "held"),
     [
         ({"id": "zzz", "version": 1}, "1", ["name"], False),
@@ -334,6 +362,14 @@ def test_what_is_looked_for_by_its_key_is_not_looked_for_before(with_desk: Decla
         ({"to": {"city": "Bonn"}}, {"city": "Bonn"}, ["to"], True),
         ({"note": "ref run-0001#0002#1 of us"}, "run-0001#0002#1", ["ref"], True),
         ({"note": "open"}, "open", ["status"], False),
+        ({"key": "run-1a2b3c.0001.10"}, "run-1a2b3c.0001.1", ["key"], False),
+        ({"key": "xrun-1a2b3c.0001.1"}, "run-1a2b3c.0001.1", ["key"], False),
+        ({"note": "as run-1a2b3c.0001.1.2 says"}, "run-1a2b3c.0001.1", ["key"], False),
+        ({"url": "https://desk/t?key=run-1a2b3c.0001.10&a=1"}, "run-1a2b3c.0001.1", ["key"], False),
+        ({"url": "https://desk/t?key=%22run-1a2b3c.0001.1%22"}, "run-1a2b3c.0001.1", ["key"], True),
+        ({"note": "It is run-1a2b3c.0001.1."}, "run-1a2b3c.0001.1", ["key"], True),
+        ({"note": "(run-1a2b3c.0001.1), new"}, "run-1a2b3c.0001.1", ["key"], True),
+        ({"text": "Hall: no power in the hall. Soon."}, "no power in the hall", ["text"], True),
     ],
     ids=str,
 )

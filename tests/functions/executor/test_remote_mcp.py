@@ -352,10 +352,11 @@ NOTE = json.dumps([{"text": "no power"}])
     [
         (NOTE, [], True),
         (NOTE, {"items": []}, True),
-        ('{"items": []}', [1], True),
+        ('{"items": [7]}', [1], True),
         ("[]", [], False),
         ("2 notes", [1, 2], False),
-        ("[]", {"items": []}, True),
+        ("[]", {"items": []}, False),
+        ('{"count": 0}', {"items": []}, False),
     ],
 )
 def test_a_list_is_a_result_and_two_results_that_differ_say_nothing_of_what_is_missing(

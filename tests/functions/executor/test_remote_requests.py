@@ -188,6 +188,15 @@ def test_what_only_precedes_an_answer_is_none(first: str) -> None:
         assert (got(url).status, got(url).body) == (200, b"well")
 
 
+def test_a_header_that_occurs_twice_has_both_values() -> None:
+    links = b"Link: </t?page=2>; rel=next\r\nLink: </t?page=9>; rel=last\r\nVary: a\r\nVary: a\r\n"
+    with raw_server(b"HTTP/1.1 200 OK\r\n" + links + b"Content-Length: 0\r\n\r\n") as url:
+        headers = got(url).headers
+
+    assert headers["link"] == "</t?page=2>; rel=next, </t?page=9>; rel=last"
+    assert headers["vary"] == "a"
+
+
 def test_a_reply_that_drips_is_given_up_in_time() -> None:
     drips = [HEAD + b"Content-Length: 900\r\n\r\n", *([b"x"] * 900)]
     with raw_server(*drips, pause=0.02) as url, pytest.raises(AnswerLost, match="TimeoutError"):

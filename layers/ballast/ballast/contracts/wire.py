@@ -100,6 +100,15 @@ def read_digits(text: str | bytes, *, once: bool = False) -> Any:
     return json.loads(text, parse_float=_or_as_text, object_pairs_hook=_once if once else None)
 
 
+def occurs_twice(text: str | bytes) -> bool:
+    """Say whether JSON repeats a name in one of its objects: of its values, each parser keeps the one it likes."""
+    try:
+        json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made := dict(pairs)) != len(pairs):
         raise ValueError("a name occurs twice in one object")

@@ -58,7 +58,10 @@ STAND_INS = "BALLAST_STAND_INS"
 
 @dataclass(frozen=True)
 class Reply:
-    """A server's reply. ``body`` is as it came: ``text`` and ``json`` have no secret of the request in them."""
+    """A server's reply. ``body`` is as it came: ``text`` and ``json`` have no secret of the request in them.
+
+    A header that occurs several times has all its values, between commas.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -209,8 +212,11 @@ def send(
             raise AnswerLost(f"T{why[1:]}.", why) from None
     finally:
         connection.close()
-    headers = {name.lower(): value for name, value in answer.getheaders()}
-    return Reply(answer.status, headers, body, exchange.secrets)
+    headers: dict[str, list[str]] = {}
+    for name, value in answer.getheaders():
+        if value not in (values := headers.setdefault(name.lower(), [])):
+            values.append(value)
+    return Reply(answer.status, {name: ", ".join(all_of) for name, all_of in headers.items()}, body, exchange.secrets)
 
 
 class _Head:

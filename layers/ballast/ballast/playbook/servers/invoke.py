@@ -7,7 +7,7 @@ attempt.
 import json
 from typing import Any
 
-from ballast.contracts.wire import read_digits
+from ballast.contracts.wire import occurs_twice, read_digits
 from ballast.errors import RetryLater
 from ballast.playbook.context import NotConfigured, NotSent, ToolContext
 from ballast.playbook.servers.declaration import LambdaServer
@@ -138,7 +138,8 @@ class LambdaTransport:
                     f"{call.remote_name} returned {error}, which does not say whether it acted. A function should "
                     "raise an error; if this is a result all the same, declare result: {checked: false}."
                 )
-            return Answer(said, f"returned {error}" if error else "")
+            twice = "returned JSON in which a name occurs twice" if said and occurs_twice(body) else ""
+            return Answer(said, f"returned {error}" if error else twice)
         told_of = said if isinstance(said, dict) else {}
         why = f"{told_of.get('errorType', '')}: {told_of.get('errorMessage', '')}"
         text = f"{call.remote_name} failed: {told(why)}"

@@ -26,6 +26,7 @@ from pydantic import JsonValue
 from ballast.contracts.wire import canonical, read_digits, text_or_length
 from ballast.errors import RetryLater, SettingInvalid
 from ballast.playbook.context import NotConfigured, NotSent, ToolChanged, ToolContext, ToolFailed
+from ballast.playbook.servers.absence import says_nothing
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import DeclaredTool, McpServer, pin
 from ballast.playbook.servers.http import (
@@ -74,6 +75,9 @@ _NO_SUCH_METHOD, _INVALID_REQUEST = frozenset({-32601}), -32600
 _SAID_BY_STATUS = frozenset({401, 403, 429})
 _FORGOTTEN = "The server forgot the session under way: whether it acted is not known."
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_FENCED = re.compile(r"```[a-z]*\n(.*?)\n?```", re.DOTALL)
+#: Members of a tool's result that are looked at each for itself.
+_OF_A_RESULT = frozenset({"content", "structuredContent", "isError", "resultType", "task"})
 #: Formats of images that a model may be shown.
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 
@@ -274,7 +278,8 @@ class McpTransport:
         else:
             raise RetryLater("Nothing was sent: the server forgot the session twice.")
         answer = self._answer(call, said, ctx)
-        return Answer(self._credentials.hide(answer.result), answer.partial)
+        result, beside = self._credentials.hide([answer.result, answer.beside])
+        return Answer(result, answer.partial, beside, answer.texts)
 
     def _forget(self, kept: "_Kept") -> None:
         """Begin the next call in a new session, if this one is still the one that is kept."""
@@ -375,16 +380,20 @@ class McpTransport:
             text = f"{call.remote_name} did not end: the server asks for input, which this client does not give"
             raise RemoteFailed(text) if call.declared.effect == "read" else AnswerLost(text)
         structured, as_text = said.get("structuredContent"), _value(_text(blocks))
+        beside = {name: one for name, one in said.items() if name not in _OF_A_RESULT}
         if isinstance(structured, Mapping | list):
-            differs = isinstance(as_text, Mapping | list) and as_text != structured
-            return Answer(structured, "was answered in two forms that contradict each other" if differs else "")
+            others = [_value(_unfenced(_text([block]))) for block in blocks]
+            others = [one for one in [as_text, *others] if one != structured and not says_nothing(one)]
+            differs = any(isinstance(one, Mapping | list) for one in others)
+            partial = "was answered in two forms that contradict each other" if differs else ""
+            return Answer(structured, partial, beside, tuple(one for one in others if isinstance(one, str)))
         if not isinstance(content, list):  # an empty list is a result; none is not
             said_of = ", ".join(sorted(said)) or "nothing"
             raise AnswerLost(
                 f"{call.remote_name} answered without the content that a result of MCP has (it has: {told(said_of)}). "
                 "Whether it ended is not known."
             )
-        return Answer(as_text)
+        return Answer(as_text, beside=beside)
 
 
 def _refusals(declared: DeclaredTool) -> Container[int]:
@@ -415,6 +424,12 @@ def _text(blocks: list[Mapping[str, Any]]) -> str:
         elif block.get("type") == "resource_link":
             texts.append(str(block.get("uri", "")))
     return "\n".join(texts)
+
+
+def _unfenced(text: str) -> str:
+    """Return a text without the space and the fence of Markdown around it."""
+    fenced = _FENCED.fullmatch(text.strip())
+    return fenced[1].strip() if fenced else text.strip()
 
 
 def _value(text: str) -> JsonValue:

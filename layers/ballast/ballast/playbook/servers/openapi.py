@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import JsonValue
 
+from ballast.contracts.wire import occurs_twice
 from ballast.playbook.context import NotSent, ToolContext
 from ballast.playbook.servers.checks import as_servers_read, is_blank, why_no_path, why_no_segment
 from ballast.playbook.servers.credentials import Credentials
@@ -30,6 +31,10 @@ _ARGUMENT = re.compile(r"\{[^{}]*\}")
 _SLASH = re.compile("%2[Ff]")
 #: Of the header Link, that there is a next page.
 _NEXT = re.compile(r"rel\s*=\s*[\"']?[^\"',;]*\bnext\b", re.IGNORECASE)
+#: Of the header Content-Range, that there is nothing else.
+_NO_RANGE = re.compile(r"(?:/0|\*/\*)\s*$")
+#: Headers of the message, which say nothing of what is in it.
+_OF_HTTP = frozenset({"link", "content-range", "content-type", "content-length", "date", "server", "connection"})
 
 
 class OpenApiTransport:
@@ -55,7 +60,10 @@ class OpenApiTransport:
         reply = self._sent(exchange, ctx, deadline_in(seconds))
         refusals = frozenset(one for one in call.declared.refusals if isinstance(one, int))
         result = body_of(result_of(reply, refusals, what=f"{pinned.method} {pinned.path}"))
-        return Answer(self._credentials.hide(result), _partial(reply, result))
+        if call.declared.effect != "read":
+            return Answer(self._credentials.hide(result))
+        beside = {name: one for name, one in reply.headers.items() if name not in _OF_HTTP}
+        return Answer(self._credentials.hide(result), _partial(reply, result), self._credentials.hide(beside))
 
     def _sent(self, exchange: Exchange, ctx: ToolContext, left: Callable[[], float]) -> Reply:
         declared = self._declared
@@ -178,6 +186,10 @@ def _partial(reply: Reply, result: JsonValue) -> str:
         return f"was answered {reply.status}, so not in whole"
     if _NEXT.search(reply.headers.get("link", "")):
         return "was answered with one page of several (Link: …; rel=next)"
+    if not _NO_RANGE.search(reply.headers.get("content-range", "*/*")):
+        return "was answered with one page of several (Content-Range)"
+    if isinstance(result, dict | list) and occurs_twice(reply.body):
+        return "was answered with JSON in which a name occurs twice"
     return "was answered with nothing" if result is None else ""
 
 
@@ -185,7 +197,7 @@ def body_of(reply: Reply) -> JsonValue:
     """Return a reply's JSON, its text, or None. Raises ``AnswerLost`` for JSON that is none."""
     if not reply.body.strip():
         return None
-    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = reply.headers.get("content-type", "").partition(";")[0].partition(",")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
         try:
             found: JsonValue = reply.json()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import field
 from decimal import Decimal
 from typing import Any
 
@@ -15,11 +16,8 @@ from ballast.values import dataclass
 _LONG = 12
 #: Values that say nothing, as texts.
 _NO_VALUES = frozenset({"", "0", "false", "None"})
-#: Names by which a list of a server's says that there is more of it, as ``_plain`` writes them.
-_MORE = frozenset(
-    f"{first}{last}" for first in ("next", "odatanext") for last in ("", "page", "pagetoken", "token", "cursor", "link")
-) | {"nextpageurl", "nexturl", "nexturi", "nextmarker", "hasmore", "hasnext", "hasnextpage", "more", "morepages"}
-_MORE |= {"continuation", "continuationtoken", "lastevaluatedkey", "istruncated", "truncated"}
+#: Names of what a thing is known by. A URL, or the id of something else, may be that of the request.
+_IDS = frozenset({"id", "uuid", "guid", "number", "sysid", "objectid", "arn", "urn"})
 #: An amount as a server writes it: plain digits.
 _AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
 
@@ -29,10 +27,14 @@ class Answer:
     """What a server answers to a call.
 
     partial  why what is not in it may be there all the same, as the end of "the read …"; "" where it says everything
+    beside   what is said beside it, by name, such as headers
+    texts    the texts that stand beside it, which a person may read instead
     """
 
     result: Any
     partial: str = ""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
 
 
 class NoValue(LookupError):
@@ -91,25 +93,19 @@ def answer_at(result: Any, path: Sequence[str]) -> tuple[Any, Any]:
     return result, about
 
 
-def says_more(result: Any) -> bool:
-    """Say whether an answer says that its list goes on in another page; items of a list say it of themselves."""
-    if not isinstance(result, Mapping):
-        return False
-    return any((_plain(str(name)) in _MORE and bool(one)) or says_more(one) for name, one in result.items())
-
-
 def holds(found: Any, wanted: Any, names: Sequence[str] = ()) -> bool:
     """Say whether JSON holds a value that has one of ``names``; of an object or a list, each part of it.
 
-    A text that is long stands for itself, wherever it is, also inside another one. Anything else ("1", "open", true)
-    may be there by chance: it counts only under its own name, where that stands nearest to the top.
+    A text that is long stands for itself, wherever it is, also as a whole word of another one: the key of call 1 is not
+    in that of call 10. Anything else ("1", "open", true) may be there by chance: it counts only under its own name,
+    where that stands nearest to the top.
     """
-    leaves = list(_leaves(found))
+    leaves = list(leaves_of(found))
     long = [text for _, _, text in leaves if len(text) >= _LONG]
     return all(
-        (len(one) >= _LONG and any(one in text for text in long)) or one in _nearest(leaves, {name} if name else own)
-        for own in [{_plain(name) for name in names}]
-        for _, name, one in _leaves(wanted)
+        (len(one) >= _LONG and any(map(_as_word(one).search, long))) or one in _nearest(leaves, {name} if name else own)
+        for own in [{plain_name(name) for name in names}]
+        for _, name, one in leaves_of(wanted)
     )
 
 
@@ -120,8 +116,43 @@ def tells_more(found: Any, asked: Sequence[Any]) -> bool:
     """
     if not isinstance(found, Mapping | list):
         return not isinstance(found, str)
-    known = {text for value in asked for _, _, text in _leaves(value)} | _NO_VALUES
-    return any(text.strip() not in known for _, _, text in _leaves(found))
+    known = {text for value in asked for _, _, text in leaves_of(value)} | _NO_VALUES
+    return any(text.strip() not in known for _, _, text in leaves_of(found))
+
+
+def is_a_thing(found: Any, asked: Sequence[tuple[str, Any, Sequence[str]]], arguments: Any, *, matched: bool) -> bool:
+    """Say whether a result is a thing, and no "not found" beside an echo: it has an id, or an argument of its call.
+
+    That argument is none of the values that were ``asked`` for, which a server may repeat of a thing that it has not.
+    Where it is to be ``matched``, the object that has either must hold what was asked for: the id may be another's.
+    """
+    known = {text for _, value, _ in asked for _, _, text in leaves_of(value)} | _NO_VALUES
+    told = {plain_name(name): one for name, one in arguments.items()} if isinstance(arguments, Mapping) else {}
+    for thing in _objects_in(found):
+        for name, one in thing.items():
+            own = plain_name(str(name))
+            if isinstance(one, bool) or all(text.strip() in known for _, _, text in leaves_of(one)):
+                continue
+            its_own = own in _IDS or (own in told and holds({own: one}, told[own], (own,)))
+            if its_own and (not matched or all(holds(thing, value, names) for _, value, names in asked)):
+                return True
+    return False
+
+
+def _objects_in(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of JSON, at every depth."""
+    if isinstance(value, Mapping):
+        yield value
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for one in inside:
+        yield from _objects_in(one)
+
+
+def _as_word(text: str) -> re.Pattern[str]:
+    """Return what finds a text where nothing goes on before or behind it: no letter, no digit, no part of a name."""
+    before = r"(?:(?<![\w-])(?<!\w\.)|(?<=%[0-9A-Fa-f]{2}))" if re.match(r"\w", text, re.ASCII) else ""
+    behind = r"(?!\.?[\w-])" if re.search(r"\w$", text, re.ASCII) else ""
+    return re.compile(before + re.escape(text) + behind, re.ASCII)
 
 
 def _nearest(leaves: Sequence[tuple[int, str, str]], names: Collection[str]) -> list[str]:
@@ -130,14 +161,14 @@ def _nearest(leaves: Sequence[tuple[int, str, str]], names: Collection[str]) -> 
     return [text for depth, text in named if depth == min(named)[0]]
 
 
-def _leaves(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[int, str, str]]:
+def leaves_of(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[int, str, str]]:
     """Yield the values that are neither object nor list: depth, the name under which they stand, and text."""
     if isinstance(value, Mapping):
         for key, one in value.items():
-            yield from _leaves(one, _plain(str(key)), depth + 1)
+            yield from leaves_of(one, plain_name(str(key)), depth + 1)
     elif isinstance(value, list):
         for one in value:
-            yield from _leaves(one, name, depth)
+            yield from leaves_of(one, name, depth)
     elif isinstance(value, bool):
         yield depth, name, str(value).lower()
     elif isinstance(value, float) and value.is_integer():
@@ -146,7 +177,7 @@ def _leaves(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[int, s
         yield depth, name, str(value)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a name as it is compared: ``customer_id``, ``customerId`` and ``Customer-Id`` are one."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 

@@ -3,7 +3,7 @@
 What is sent as the key, what the read is asked by, and what must stand in its answer are one text.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
@@ -12,11 +12,12 @@ from pydantic import ValidationError
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.context import ToolContext
+from ballast.playbook.servers.absence import why_no_summary, why_open, why_troubled
 from ballast.playbook.servers.declaration import DeclaredTool, Verify
 from ballast.playbook.servers.form import SchemaArguments, SchemaForm, Validator
 from ballast.playbook.servers.proof import REFUSALS, RemoteFailed
 from ballast.playbook.servers.schema import normalized, pointer
-from ballast.playbook.servers.values import Answer, NoValue, answer_at, holds, says_more, tells_more, values_from
+from ballast.playbook.servers.values import Answer, NoValue, answer_at, holds, is_a_thing, tells_more, values_from
 from ballast.playbook.tool import Tool
 from ballast.values import dataclass
 
@@ -92,17 +93,22 @@ class VerifyByRead:
                 return None
             raise
         result = read.dump(answer.result)
-        found, about = answer_at(result, pointer(said.found) if said.found else ())
+        path = pointer(said.found) if said.found else ()
+        found, about = answer_at(result, path)
+        asked = self._asked(args, ctx.idempotency_key)
         if said.found is None and _has_no_body(read):
             return True  # ``check_verify`` wants matched: false
-        if found is None or found is False:
-            self._check_absence(answer, result, about)
+        if found is None or found is False or (path and found in ([], {})):
+            self._check_absence(answer, result, path, [value for _, value, _ in asked])
             return None
-        asked = self._asked(args, ctx.idempotency_key)
-        if said.found is None and not tells_more(found, [value for _, value, _ in asked]):
+        if not said.matched and found in ("", 0):
             raise NoValue(
-                f"{read.name} answered with a text, or with nothing but what it was asked by, and verify.found does "
-                "not say which part is there if it happened. Name it, such as /items/0."
+                f"{read.name} has {found!r} as {said.found}, which says neither that it happened nor that not."
+            )
+        if said.found is None and not self._is_the_effect(read, found, asked, args):
+            raise NoValue(
+                f"{read.name} answered with a text, or with no id and no argument of the call beside what it was "
+                "asked by, and verify.found does not say which part is there if it happened. Name it, such as /id."
             )
         for name, value, names in asked if said.matched else ():
             if not holds(about, value, names):
@@ -112,19 +118,24 @@ class VerifyByRead:
                 )
         return found
 
-    def _check_absence(self, answer: Answer, result: Any, about: Any) -> None:
+    def _is_the_effect(
+        self, read: Tool, found: Any, asked: Sequence[tuple[str, Any, tuple[str, ...]]], args: SchemaArguments
+    ) -> bool:
+        """Say whether a whole result may be believed: of a server, only as a thing of its own."""
+        if not isinstance(getattr(read.function, "declared", None), DeclaredTool):
+            return tells_more(found, [value for _, value, _ in asked])
+        return is_a_thing(found, asked, args.root, matched=self.declared.matched)
+
+    def _check_absence(self, answer: Answer, result: Any, path: Sequence[str], asked: Sequence[Any]) -> None:
         """Raise ``NoValue`` where an answer without what was looked for is no "it did not happen"."""
         read, absent = self.declared.tool, self.declared.absent
-        if answer.partial:
-            raise NoValue(f"{read} {answer.partial}. That does not say that nothing is there.")
         if absent and self.declared.found is None:
             statuses = ", ".join(map(str, absent))
             raise NoValue(f"{read} was answered with nothing, and only {statuses} says that nothing is there.")
-        if isinstance(about, list) and says_more(result):
-            raise NoValue(
-                f"{read} was answered with one page of several, and this one has not what was looked for. Ask by an "
-                "argument that brings it on the first page."
-            )
+        texts = (why_no_summary(text, asked) for text in answer.texts)
+        why = answer.partial or why_open(result, path) or why_troubled(answer.beside) or next(filter(None, texts), "")
+        if why:
+            raise NoValue(f"{read} {why}. That does not say that nothing is there.")
 
     def _asked(self, args: SchemaArguments, key: str) -> list[tuple[str, Any, tuple[str, ...]]]:
         """Return the values that tell the effect from others, with their names: the key, or the call's arguments."""
