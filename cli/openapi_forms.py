@@ -6,8 +6,9 @@ JSON Schema knows none of what makes them two, so it is written in the words tha
 
     readOnly          sent: not required                     answered: as it is
     writeOnly         sent: as it is                         answered: not required
-    discriminator     sent: a constant in each form,         answered: any of the forms
+    discriminator     sent: a constant in each form,         answered: as it is
                       and a base is any of its kinds
+    oneOf             sent: as it is                         answered: any of the forms, or several
     nullable (3.0)    null is one of the types
 """
 
@@ -193,8 +194,8 @@ class _Forms:
 class _Answered(_Forms):
     def _changed(self, value: Mapping[str, Any], made: dict[str, Any]) -> dict[str, Any]:
         made = super()._changed(value, made)
-        if isinstance(made.get("discriminator"), Mapping) and isinstance(made.get("oneOf"), list):
-            made["anyOf"] = made.pop("oneOf")  # several may fit: the discriminator tells which of them is meant
+        if isinstance(made.get("oneOf"), list) and "anyOf" not in made:
+            made["anyOf"] = made.pop("oneOf")  # open objects may fit several, which is no fault of the server's work
         return made
 
 

@@ -114,8 +114,9 @@ def test_a_discriminator_is_a_constant_in_each_form(
     assert [fits(tool, call) for call in (*right, *wrong)] == [True] * len(right) + [False] * len(wrong)
 
 
-def test_an_answer_of_several_forms_may_fit_more_than_one(tmp_path: Path) -> None:
-    output = tool_of(tmp_path, PETS, {"type": "object"}, one_of(NAMED)).output
+@pytest.mark.parametrize("answered", [one_of(NAMED), {"oneOf": [ref("Cat"), ref("Dog")]}])
+def test_an_answer_of_several_forms_may_fit_more_than_one(tmp_path: Path, answered: Any) -> None:
+    output = tool_of(tmp_path, PETS, {"type": "object"}, answered).output
 
     assert output is not None
     assert not OutputForm(output).complaints({"kind": "cat"})
