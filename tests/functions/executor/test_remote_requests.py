@@ -854,6 +854,7 @@ ENVELOPES: Any = [
     {"statusCode": "500", "body": "{}"},
     {"statusCode": 502.0, "statusDescription": "502 Bad Gateway", "headers": {}, "isBase64Encoded": False, "body": ""},
     {"statusCode": 500, "requestId": "1"},
+    {"statusCode": 10**400},
     {"status": "500", "statusDescription": "x", "headers": {}, "body": ""},
     '{"statusCode": 500, "body": "{}"}',
     {"errorType": "OutOfStock", "errorMessage": "none left"},
@@ -863,7 +864,7 @@ ENVELOPES: Any = [
 ]
 
 
-@pytest.mark.parametrize("said", ENVELOPES, ids=str)
+@pytest.mark.parametrize("said", ENVELOPES, ids=lambda one: str(one)[:60])
 def test_a_returned_error_is_no_end_of_a_write(tmp_path: Any, said: Any) -> None:
     with lambda_endpoint((200, {}, said)) as (client, _), pytest.raises(AnswerLost, match="does not say whether it"):
         invoked(client, tmp_path, refusals=["error"])
@@ -881,7 +882,7 @@ def test_a_returned_error_is_no_end_of_a_write(tmp_path: Any, said: Any) -> None
         ({"status": 3, "body": "On its way."}, {}),
         ("500 pieces are left", {}),
     ],
-    ids=str,
+    ids=lambda one: str(one)[:60],
 )
 def test_what_only_looks_like_an_error_is_a_result(tmp_path: Any, said: Any, declared: Any) -> None:
     with lambda_endpoint((200, {}, said)) as (client, _):

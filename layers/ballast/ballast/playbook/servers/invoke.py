@@ -69,22 +69,22 @@ def _error_in(said: Any) -> str:
         return ""
     status = _status(said.get("statusCode"))
     if status is not None and not 200 <= status <= 299:
-        return f"statusCode {status:g}"
+        return f"statusCode {status}"
     of_edge = not said.keys().isdisjoint(_OF_EDGE) or said.keys() == {"status", "body"}
     status = _status(said.get("status")) if of_edge else None
     if status is not None and 300 <= status <= 599:
-        return f"status {status:g}"
+        return f"status {status}"
     if said.get("Error") and "Cause" in said:
         return "Error and Cause"
     return " and ".join(name for name in ("errorType", "errorMessage") if said.get(name))
 
 
-def _status(value: Any) -> float | None:
+def _status(value: Any) -> int | float | None:
     """Return a number, also one that a text begins with (``502 Bad Gateway``)."""
     if isinstance(value, str):
         found = _STATUS.match(value)
-        return float(found[1]) if found else None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return int(found[1]) if found else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 class LambdaTransport:

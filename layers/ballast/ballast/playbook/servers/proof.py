@@ -60,7 +60,8 @@ _ENDED_UNDER_WAY = re.compile(
     r"^(runtime|sandbox|extension|function|lambda|aws)\.|^sig[a-z]+$|memory|heap|stackoverflow|executionstack"
     r"|systemstack|recursion|time.?d?.?out|deadlineexceeded|exit(error|ed)?\b|exit status|killed|signalexception"
     r"|threadabort|^abort|interrupt(ed|error)|(^|\.)(task|operation)?cancell?ed(error|exception)$"
-    r"|\bfatal\b|fatal(error|exception)|crash|panic|virtualmachine|threaddeath|executionengine|internalerror|accessviolation|segmentation",
+    r"|\bfatal\b|fatal(error|exception)|crash|panic|virtualmachine|threaddeath|executionengine"
+    r"|internalerror|accessviolation|segmentation",
     re.IGNORECASE,
 )
 #: The same in the words of an error whose type does not say it.
