@@ -131,9 +131,17 @@ def raw_server(*parts: bytes, pause: float = 0.0) -> Iterator[str]:
         listening.close()
 
 
-def got(url: str, *, seconds: float = 5, most_bytes: int = 1_000, body: bytes | None = None, **more: Any) -> Reply:
+def got(
+    url: str,
+    *,
+    seconds: float = 5,
+    most_bytes: int = 1_000,
+    body: bytes | None = None,
+    method: str = "GET",
+    **more: Any,
+) -> Reply:
     return send(
-        Exchange("GET", f"{url}/a", {}, body, **more),
+        Exchange(method, f"{url}/a", {}, body, **more),
         seconds=seconds,
         most_bytes=most_bytes,
         private=True,
@@ -172,6 +180,15 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 def test_a_reply_that_cannot_be_read_leaves_the_effect_in_doubt(parts: list[bytes], said: str) -> None:
     with raw_server(*parts) as url, pytest.raises(AnswerLost, match=said):
         got(url)
+
+
+@pytest.mark.parametrize(
+    ("method", "length", "status"),
+    [("HEAD", b"Content-Length: 40\r\n", b"404"), ("HEAD", b"", b"200"), ("POST", b"", b"204")],
+)
+def test_a_body_that_is_not_sent_is_not_compressed(method: str, length: bytes, status: bytes) -> None:
+    with raw_server(b"HTTP/1.1 " + status + b" Such\r\nContent-Encoding: gzip\r\n" + length + b"\r\n") as url:
+        assert got(url, method=method).status == int(status)
 
 
 @pytest.mark.parametrize(
@@ -569,6 +586,9 @@ def test_a_query_holds_no_object(payload: dict[str, Any]) -> None:
         ("application/json", b'{"a": 12345678901234567.89}', {"a": "12345678901234567.89"}),
         ("application/hal+json; charset=utf-8", b"[1]", [1]),
         ("text/plain", b"hello", "hello"),
+        ("text/plain", b"42", "42"),
+        ("text/html", b'{"id": 7', '{"id": 7'),
+        *((kind, b'{"id": 7}', {"id": 7}) for kind in ("", "text/json", "text/plain", "application/x-json")),
         ("image/png", b"\x89PNG", {"content_type": "image/png", "bytes": 4}),
         ("application/json", b"", None),
     ],
@@ -577,9 +597,10 @@ def test_a_reply_becomes_the_result(kind: str, body: bytes, result: Any) -> None
     assert body_of(Reply(200, {"content-type": kind}, body)) == result
 
 
-def test_json_that_is_none_leaves_the_effect_in_doubt() -> None:
+@pytest.mark.parametrize("body", [b"{", b'{"id": 7, "x": NaN}', b"[-Infinity]"])
+def test_json_that_is_none_leaves_the_effect_in_doubt(body: bytes) -> None:
     with pytest.raises(AnswerLost):
-        body_of(Reply(201, {"content-type": "application/json"}, b"{"))
+        body_of(Reply(201, {"content-type": "application/json"}, body))
 
 
 # Credentials
@@ -839,11 +860,20 @@ def test_the_credentials_of_the_role_are_in_no_error_of_an_invocation(tmp_path: 
 ENVELOPES: Any = [
     {"statusCode": 500, "body": "{}"},
     {"statusCode": 404, "headers": {}, "body": ""},
+    {"statusCode": "500", "body": "{}"},
+    {"statusCode": 502.0, "statusDescription": "502 Bad Gateway", "headers": {}, "isBase64Encoded": False, "body": ""},
+    {"statusCode": 500, "requestId": "1"},
+    {"statusCode": 10**400},
+    {"status": "500", "statusDescription": "x", "headers": {}, "body": ""},
+    '{"statusCode": 500, "body": "{}"}',
     {"errorType": "OutOfStock", "errorMessage": "none left"},
+    {"errorType": "OutOfStock", "errorMessage": "none left", "stack": ["a"]},
+    {"errorMessage": "none left", "left": 3},
+    {"Error": "OutOfStock", "Cause": "none left"},
 ]
 
 
-@pytest.mark.parametrize("said", ENVELOPES, ids=str)
+@pytest.mark.parametrize("said", ENVELOPES, ids=lambda one: str(one)[:60])
 def test_a_returned_error_is_no_end_of_a_write(tmp_path: Any, said: Any) -> None:
     with lambda_endpoint((200, {}, said)) as (client, _), pytest.raises(AnswerLost, match="does not say whether it"):
         invoked(client, tmp_path, refusals=["error"])
@@ -855,10 +885,13 @@ def test_a_returned_error_is_no_end_of_a_write(tmp_path: Any, said: Any) -> None
         *((one, {"result": {"checked": False}}) for one in ENVELOPES),
         *((one, {"effect": "read"}) for one in ENVELOPES),
         ({"statusCode": 201, "body": "{}"}, {}),
-        ({"statusCode": 500, "of": "the page that was looked at"}, {}),
-        ({"errorMessage": "none", "left": 3}, {}),
+        ({"statusCode": "200 OK", "body": "{}"}, {}),
+        ({"errorType": None, "errorMessage": "", "left": 3}, {}),
+        ({"status": "560", "order": 7}, {}),
+        ({"status": 3, "body": "On its way."}, {}),
+        ("500 pieces are left", {}),
     ],
-    ids=str,
+    ids=lambda one: str(one)[:60],
 )
 def test_what_only_looks_like_an_error_is_a_result(tmp_path: Any, said: Any, declared: Any) -> None:
     with lambda_endpoint((200, {}, said)) as (client, _):
@@ -886,6 +919,9 @@ def test_an_error_of_a_function_is_a_refusal_where_a_person_says_so(tmp_path: An
         {"errorType": "MemoryError", "errorMessage": ""},
         {"errorType": "Function<NoMemoryError>", "errorMessage": "failed to allocate memory"},
         {"errorType": "java.lang.StackOverflowError", "errorMessage": ""},
+        {"errorType": "PHPFatalError", "errorMessage": ""},
+        {"errorType": "fatal", "errorMessage": ""},
+        {"errorType": "Error", "errorMessage": "Reached heap limit: Allocation failed"},
         {"errorType": "RecursionError", "errorMessage": "maximum recursion depth exceeded"},
         {"errorType": "RangeError", "errorMessage": "Maximum call stack size exceeded"},
         {"errorType": "SIGKILL", "errorMessage": ""},
@@ -905,10 +941,14 @@ def test_a_function_that_was_ended_under_way_has_not_refused(tmp_path: Any, ende
 
 
 @pytest.mark.parametrize(
-    "said", ["OrderAlreadyCancelledError", "StackNotFound", "BookingDeadlinePassed", "RuntimeError", "Function<NoSeat>"]
+    "said",
+    [
+        *("OrderAlreadyCancelledError", "StackNotFound", "BookingDeadlinePassed", "RuntimeError", "Function<NoSeat>"),
+        *("FatalValidationError", "QueueError"),
+    ],
 )
 def test_an_error_of_the_business_is_the_functions_own(said: str) -> None:
-    assert is_functions_own(said, "It is so.")
+    assert is_functions_own(said, "The heap limit of orders is 5.")
 
 
 def test_a_key_is_an_argument_of_a_function(tmp_path: Any) -> None:

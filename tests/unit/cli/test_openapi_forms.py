@@ -32,6 +32,14 @@ BY_SCHEMA = {"propertyName": "kind"}
 PET = {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string"}}}
 PETS: dict[str, Any] = {"Pet": PET, "Cat": with_pet("Pet", lives={}), "Dog": with_pet("Pet", bark={})}
 ENUMS = {"Cat": of_kind("cat", "lives"), "Dog": of_kind("dog", "bark")}
+HEIRS: dict[str, Any] = {
+    "Pet": {**PET, "discriminator": {"propertyName": "kind", "mapping": {"cat": "Cat", "lion": "Lion"}}},
+    "Cat": with_pet("Pet", lives={}),
+    "Dog": with_pet("Pet", bark={}),
+    "Lion": with_pet("Cat", mane={}),
+}
+DATA = {"type": "x", "nullable": True}
+ROARING = {"kind": "lion", "lives": 3, "mane": 1}
 LION = {"Lion": with_pet("Cat", mane={})}
 CAT, DOG, LIVING_DOG = {"kind": "cat", "lives": 3}, {"kind": "dog", "bark": "w"}, {"kind": "dog", "lives": 3}
 
@@ -84,6 +92,18 @@ def fits(tool: ImportedTool, call: Any) -> bool:
             [{"kind": "Cat", "mane": 1}],
         ),
         ({"Pet": {**PET, "discriminator": NAMED}}, ref("Pet"), [{"kind": "any"}], [CAT]),
+        (HEIRS, ref("Pet"), [CAT, ROARING, {"kind": "Dog", "bark": 1}], [{"kind": "cat", "mane": 1}, LIVING_DOG]),
+        (HEIRS, ref("Cat"), [CAT, ROARING], [{"kind": "cat", "mane": 1}, {"kind": "Dog", "lives": 3}]),
+        (HEIRS, ref("Lion"), [ROARING], [CAT, {**ROARING, "kind": "Lion"}]),
+        (base(BY_SCHEMA), one_of(NAMED), [CAT, DOG], [LIVING_DOG, {"kind": "Cat", "lives": 3}]),
+        (base(BY_SCHEMA, Pet={**PET, "required": [], "discriminator": NAMED}), ref("Cat"), [CAT, {"lives": 3}], [DOG]),
+        (base(NAMED, Other=ref("Pet")), ref("Other"), [CAT], [LIVING_DOG]),
+        (
+            {},
+            {"properties": {"a": {"enum": [{"type": "x", "nullable": True}]}}},
+            [{"a": {"type": "x", "nullable": True}}],
+            [],
+        ),
     ],
 )
 def test_a_discriminator_is_a_constant_in_each_form(
@@ -94,35 +114,71 @@ def test_a_discriminator_is_a_constant_in_each_form(
     assert [fits(tool, call) for call in (*right, *wrong)] == [True] * len(right) + [False] * len(wrong)
 
 
-def test_an_answer_of_several_forms_may_fit_more_than_one(tmp_path: Path) -> None:
-    output = tool_of(tmp_path, PETS, {"type": "object"}, one_of(NAMED)).output
+@pytest.mark.parametrize("answered", [one_of(NAMED), {"oneOf": [ref("Cat"), ref("Dog")]}])
+def test_an_answer_of_several_forms_may_fit_more_than_one(tmp_path: Path, answered: Any) -> None:
+    output = tool_of(tmp_path, PETS, {"type": "object"}, answered).output
 
     assert output is not None
     assert not OutputForm(output).complaints({"kind": "cat"})
 
 
-ID = {"type": "integer", "readOnly": True}
-ITEM = {"type": "object", "required": ["id", "name"], "properties": {"id": ID, "name": {"type": "string"}}}
-
-
-@pytest.mark.parametrize(
-    ("schemas", "body"),
-    [
-        ({}, ITEM),
-        ({}, {"type": "array", "items": ITEM}),
-        ({"Item": ITEM}, {"oneOf": [ref("Item")]}),
-        ({"Id": ID}, {**ITEM, "properties": {"id": ref("Id"), "name": {}}}),
+def items(mark: str) -> list[tuple[Any, Any]]:
+    """Return bodies in which ``name`` is required, and ``id`` is too, but for its mark."""
+    one, name = {"type": "integer", mark: True}, {"type": "string"}
+    both, free = ["id", "name"], {"type": "object", "properties": {"id": one, "name": name}}
+    item = {**free, "required": both}
+    refs, bare = {"Id": one, "Item": item, "Free": free}, {**item, "properties": {"id": {}, "name": name}}
+    fields = [
+        ref("Id"),
+        {"allOf": [ref("Id")]},
+        {"anyOf": [one, {"type": "null"}]},
+        {"oneOf": [ref("Id")]},
+        {"$ref": "#/components/schemas/Integer", mark: True},
+    ]
+    return [
+        ({}, item),
+        ({}, {"type": "array", "items": item}),
+        (refs, {"oneOf": [ref("Item")]}),
+        *(({**refs, "Integer": {}}, {**item, "properties": {"id": field, "name": name}}) for field in fields),
+        (refs, {"allOf": [ref("Free"), {"required": both}]}),
+        (refs, {"required": both, "oneOf": [ref("Free")]}),
+        ({"Bare": bare}, {"allOf": [ref("Bare"), {"properties": {"id": {mark: True}}}]}),
         (
-            {"Item": {"type": "object", "properties": {"id": ID, "name": {}}}},
-            {"allOf": [ref("Item"), {"required": ["id", "name"]}]},
+            {"Bare": bare, "Over": {"allOf": [ref("Bare"), {"properties": {"more": {}}}]}},
+            {"allOf": [ref("Over"), {"properties": {"id": {mark: True}}}]},
         ),
-    ],
-)
+    ]
+
+
+@pytest.mark.parametrize(("schemas", "body"), items("readOnly"))
 def test_what_is_only_read_is_not_required(tmp_path: Path, schemas: Any, body: Any) -> None:
     tool, several = tool_of(tmp_path, schemas, body), body.get("type") == "array"
 
     calls: list[dict[str, Any]] = [{"name": "x"}, {}]
     assert [fits(tool, [one] if several else one) for one in calls] == [True, False]
+
+
+@pytest.mark.parametrize(("schemas", "body"), items("writeOnly"))
+def test_what_is_only_written_is_not_required_of_an_answer(tmp_path: Path, schemas: Any, body: Any) -> None:
+    output, several = tool_of(tmp_path, schemas, {"type": "object"}, body).output, body.get("type") == "array"
+
+    assert output is not None
+    answers: list[dict[str, Any]] = [{"name": "x"}, {}]
+    assert [bool(OutputForm(output).complaints([one] if several else one)) for one in answers] == [False, True]
+
+
+def test_another_body_with_the_same_base_requires_what_one_of_them_reads(tmp_path: Path) -> None:
+    schemas, body = next(one for one in items("readOnly") if "Bare" in one[0])
+    both = {"properties": {"a": ref("Bare"), "b": body}}
+
+    tool = tool_of(tmp_path, schemas, both)
+
+    named: dict[str, Any] = {"name": "x"}
+    assert [fits(tool, one) for one in ({"b": named}, {"a": named}, {"a": {**named, "id": 1}})] == [True, False, True]
+
+
+ID = {"type": "integer", "readOnly": True}
+ITEM = {"type": "object", "required": ["id", "name"], "properties": {"id": ID, "name": {"type": "string"}}}
 
 
 def test_what_is_only_read_is_required_of_an_answer(tmp_path: Path) -> None:

@@ -93,11 +93,16 @@ def read_json(text: str | bytes, *, once: bool = False) -> Any:
 
 
 def read_digits(text: str | bytes, *, once: bool = False) -> Any:
-    """Parse JSON; a number whose digits a double would lose becomes its text.
+    """Parse JSON; a number whose digits a double would lose becomes its text. Raises ``ValueError``, also for NaN.
 
-    ``once``: raises ``ValueError`` also for a repeated name in an object.
+    ``once``: also for a repeated name in an object.
     """
-    return json.loads(text, parse_float=_or_as_text, object_pairs_hook=_once if once else None)
+    pairs = _once if once else None
+    return json.loads(text, parse_float=_or_as_text, parse_constant=_no_number, object_pairs_hook=pairs)
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def occurs_twice(text: str | bytes) -> bool:

@@ -185,7 +185,7 @@ class Credentials:
         try:
             private = self.private or stood_in(declared.token_url, ctx)
             reply = send(exchange, seconds=left(), most_bytes=_TOKEN_BYTES, private=private, environ=ctx.environ)
-            said: Any = reply.json() if reply.status == 200 else None
+            said: Any = json.loads(reply.text) if reply.status == 200 else None
         except (AnswerLost, ValueError):
             said = None
         else:

@@ -358,7 +358,8 @@ def _left(until: float) -> float:
 
 def _read(answer: http.client.HTTPResponse, most_bytes: int, read_on: Callable[[bytes], bool] | None) -> bytes:
     """Return the body, bounded in bytes. Raises ``AnswerLost`` for one that is too large or compressed."""
-    if answer.getheader("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+    compressed = answer.getheader("Content-Encoding", "identity").strip().lower() not in ("", "identity")
+    if compressed and answer.length != 0:  # 0 also of HEAD and 204, whose head speaks of a body that is not sent
         raise AnswerLost("The server's reply is compressed, which was not asked for; it was not read.")
     body = bytearray()
     while not answer.isclosed():  # it closes the connection's socket when it is read to its end

@@ -5,6 +5,7 @@ attempt.
 """
 
 import json
+import re
 from typing import Any
 
 from ballast.contracts.wire import occurs_twice, read_digits
@@ -47,22 +48,43 @@ _REFUSALS = frozenset(
 )
 
 
-#: The fields of what a function behind API Gateway returns, and of what Lambda makes of an error.
-_OF_API_GATEWAY = frozenset({"statusCode", "headers", "multiValueHeaders", "cookies", "body", "isBase64Encoded"})
-_OF_AN_ERROR = frozenset({"errorType", "errorMessage", "stackTrace", "trace", "requestId", "cause"})
+#: The fields by which a response of Lambda@Edge is told from other results that have a ``status``.
+_OF_EDGE = frozenset({"statusDescription", "headers", "bodyEncoding"})
+_STATUS = re.compile(r"[ \t]*([+-]?\d{1,9})(\.0*)?([ \t]|$)")
 
 
 def _error_in(said: Any) -> str:
-    """Return how a result says that it is an error, "" where it does not.
+    """Return how a result says that it is an error, "" where it does not. The result may be JSON in a text.
 
-    So a function behind API Gateway answers (``statusCode``, which is not the invocation's), and one that returns what
-    Lambda makes of an error.
+    One field decides, whatever stands beside it: the ``statusCode`` of a function behind API Gateway or a load
+    balancer (it is not the invocation's), or a part of what Lambda or Step Functions makes of an error. A ``status``
+    has many meanings, and counts in the form of a response of Lambda@Edge.
     """
-    names = frozenset(said) if isinstance(said, dict) else frozenset()
-    status = said.get("statusCode") if "statusCode" in names and names <= _OF_API_GATEWAY else None
-    if isinstance(status, int) and not 200 <= status <= 299:
+    if isinstance(said, str):
+        try:
+            said = read_digits(said)
+        except (ValueError, RecursionError):
+            return ""
+    if not isinstance(said, dict):
+        return ""
+    status = _status(said.get("statusCode"))
+    if status is not None and not 200 <= status <= 299:
         return f"statusCode {status}"
-    return "errorType and errorMessage" if names >= {"errorType", "errorMessage"} and names <= _OF_AN_ERROR else ""
+    of_edge = not said.keys().isdisjoint(_OF_EDGE) or said.keys() == {"status", "body"}
+    status = _status(said.get("status")) if of_edge else None
+    if status is not None and 300 <= status <= 599:
+        return f"status {status}"
+    if said.get("Error") and "Cause" in said:
+        return "Error and Cause"
+    return " and ".join(name for name in ("errorType", "errorMessage") if said.get(name))
+
+
+def _status(value: Any) -> int | float | None:
+    """Return a number, also one that a text begins with (``502 Bad Gateway``)."""
+    if isinstance(value, str):
+        found = _STATUS.match(value)
+        return int(found[1]) if found else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 class LambdaTransport:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -194,7 +195,10 @@ def _partial(reply: Reply, result: JsonValue) -> str:
 
 
 def body_of(reply: Reply) -> JsonValue:
-    """Return a reply's JSON, its text, or None. Raises ``AnswerLost`` for JSON that is none."""
+    """Return a reply's JSON, its text, or None. Raises ``AnswerLost`` for JSON that is none.
+
+    Many servers name another type, or none: an object or a list is read as such under any.
+    """
     if not reply.body.strip():
         return None
     kind = reply.headers.get("content-type", "").partition(";")[0].partition(",")[0].strip().lower()
@@ -204,6 +208,9 @@ def body_of(reply: Reply) -> JsonValue:
         except (ValueError, RecursionError):
             raise AnswerLost("The server's reply is not the JSON that it says it is.") from None
         return found
+    with suppress(ValueError, RecursionError):
+        if isinstance(unnamed := reply.json(), dict | list):
+            return unnamed
     if kind.startswith("text/") or not kind:
         return reply.text
     return {"content_type": kind, "bytes": len(reply.body)}

@@ -59,14 +59,15 @@ BEGUN_PERHAPS = frozenset({-32600, -32602, -32603})
 _ENDED_UNDER_WAY = re.compile(
     r"^(runtime|sandbox|extension|function|lambda|aws)\.|^sig[a-z]+$|memory|heap|stackoverflow|executionstack"
     r"|systemstack|recursion|time.?d?.?out|deadlineexceeded|exit(error|ed)?\b|exit status|killed|signalexception"
-    r"|threadabort|^abort|interrupt(ed|error)|(^|\.)(task|operation)?cancell?ed(error|exception)$|fatal|crash|panic|virtualmachine"
-    r"|threaddeath|executionengine|internalerror|accessviolation|segmentation",
+    r"|threadabort|^abort|interrupt(ed|error)|(^|\.)(task|operation)?cancell?ed(error|exception)$"
+    r"|\bfatal\b|fatal(error|exception)|crash|panic|virtualmachine|threaddeath|executionengine"
+    r"|internalerror|accessviolation|segmentation",
     re.IGNORECASE,
 )
 #: The same in the words of an error whose type does not say it.
 _ENDED_IN_WORDS = re.compile(
     r"task timed out|(runtime|process) (exited|crashed)|exited (before|with)|exit status|signal: |out of memory"
-    r"|cannot allocate memory|heap (space|limit)|maximum call stack|stack overflow",
+    r"|cannot allocate memory|heap space|(reached|near) heap limit|maximum call stack|stack overflow",
     re.IGNORECASE,
 )
 
