@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from cli.checks import Finding, checked
+from cli.checks.code import Code
 from cli.checks.lint import lint
 from cli.checks.packages import packages
+from cli.checks.rights import rights
 from cli.checks.standing import unanswered
 from cli.checks.statements import breaches
 from cli.commands.new import write
@@ -154,9 +156,11 @@ def test_roles_and_policies_of_others_and_bare_tables_are_told() -> None:
     reads = {"PolicyDocument": policy("dynamodb:GetItem", "*")["Properties"]["PolicyDocument"]}
     role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust, "Policies": [reads]}}
     astray = policy("dynamodb:GetItem", ARN)
-    astray["Properties"]["Roles"] = [{"Ref": "Other"}]
+    astray["Properties"]["Roles"] = [{"Ref": "Other"}, "acme-reports"]
+    of_other = policy("dynamodb:GetItem", ARN)
+    of_other["Properties"]["Roles"] = [{"Ref": "Other"}]
     bare = {"Type": "AWS::DynamoDB::Table"}
-    resources = {"Mine": TABLE, "Other": role, "ToolsPolicy": astray, "Bare": bare}
+    resources = {"Mine": TABLE, "Other": role, "ToolsPolicy": astray, "OfOther": of_other, "Bare": bare}
 
     found = [(one.level, one.field) for one in breaches({"Resources": resources}, "business.yaml", calls=False)]
 
@@ -164,6 +168,31 @@ def test_roles_and_policies_of_others_and_bare_tables_are_told() -> None:
         *(("error", "Planted"), ("hint", "Bare"), ("hint", "Bare")),
         *(("warning", "Other"), ("warning", "ToolsPolicy")),
     ]
+
+
+MAPPING = {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"EventSourceArn": ARN}}
+
+
+@pytest.mark.parametrize(
+    ("other", "roles", "is_told"),
+    [
+        (None, [], True),
+        (TABLE, [], True),
+        (MAPPING, [], False),
+        (policy("dynamodb:GetItem", ARN), [{"Ref": "Other"}], False),
+        (policy("dynamodb:DeleteTable", ARN, Effect="Deny"), [{"Ref": "ExecutorRole"}], True),
+    ],
+)
+def test_a_table_is_of_use_to_the_tools_or_to_another_resource(
+    other: dict[str, Any] | None, roles: list[Any], is_told: bool, tmp_path: Path
+) -> None:
+    resources = {"Mine": TABLE}
+    if other is not None:
+        resources["Its"] = {**other, "Properties": {**other["Properties"], "Roles": roles}}
+
+    found = [*rights(Code(tmp_path), {"Resources": resources}, {}, "business.yaml")]
+
+    assert ["Mine" in one.field for one in found if one.level == "warning"].count(True) == is_told
 
 
 def project(folder: Path, code: str, requirements: str | None = None) -> list[tuple[str, str, str]]:
