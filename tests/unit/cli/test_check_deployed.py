@@ -11,7 +11,7 @@ import pytest
 from cli.checks import Finding, checked
 from cli.checks.code import Code
 from cli.checks.lint import lint
-from cli.checks.packages import packages
+from cli.checks.packages import _WITH_HASHES, packages
 from cli.checks.rights import rights
 from cli.checks.standing import unanswered
 from cli.checks.statements import breaches
@@ -217,6 +217,11 @@ HTTPX = "httpx==0.28.1\nanyio==4.0\ncertifi==2026.1.1\nhttpcore==1.0.9\nidna==3.
     ("code", "requirements", "found"),
     [
         ("import moto\n", None, [("error", LINE_1, "moto")]),
+        (
+            "import httpcore\nimport httpcore\n",
+            HTTPX.replace("httpcore==1.0.9\n", ""),
+            [("error", LINE_1, "httpcore")],
+        ),
         ("from moto.core import x\n", "# nothing\n", [("error", LINE_1, "moto")]),
         ("def f():\n    import httpx\n", None, [("error", "one.py line 2", "httpx")]),
         ("import cli.parser\n", None, [("error", LINE_1, "cli")]),
@@ -225,7 +230,7 @@ HTTPX = "httpx==0.28.1\nanyio==4.0\ncertifi==2026.1.1\nhttpcore==1.0.9\nidna==3.
         (
             "import httpx\n",
             HTTPX.replace("idna==3.20\n", ""),
-            [("warning", "requirements.txt", one) for one in ("anyio", "httpx")],
+            [("warning", "requirements.txt", "idna")],
         ),
         ("import httpx\n", f"{HTTPX}===\n", [("error", "requirements.txt line 7", "")]),
         ("", "-r more.txt\n", [("error", "more.txt", "")]),
@@ -253,7 +258,7 @@ HTTPX = "httpx==0.28.1\nanyio==4.0\ncertifi==2026.1.1\nhttpcore==1.0.9\nidna==3.
         (
             "import httpx\n",
             HTTPX.replace("httpcore==1.0.9\n", "").replace("h11==0.16.0\n", ""),
-            [("warning", "requirements.txt", "httpx"), ("warning", "requirements.txt", "httpcore")],
+            [("warning", "requirements.txt", "httpcore"), ("warning", "requirements.txt", "h11")],
         ),
         # lines with which pip installs nothing, or another version than the tested one
         ("", "a==1\nA==1\n", []),
@@ -277,6 +282,31 @@ def test_an_import_is_of_what_lambda_will_have(
     code: str, requirements: str | None, found: list[tuple[str, str, str]], tmp_path: Path
 ) -> None:
     assert project(tmp_path, code, requirements) == found
+
+
+@pytest.mark.parametrize(
+    ("requirements", "problem", "remedy"),
+    [
+        ("httpx\n", "httpx has no version", "Pin it: httpx=="),
+        ("httpx~=0.1.0\n", "httpx~=0.1.0 is a range", "Pin one version of it: httpx==VERSION"),
+        ("httpx==0.1.*\n", "httpx==0.1.* is a range", "Pin one version of it: httpx==VERSION"),
+        ("httpx>=0.1\n", "httpx>=0.1 is a range", "Pin one version of it: httpx==0."),
+        (f"httpx>=0.1 {HASH}\n", "httpx>=0.1 is a range", f"Make the file anew {_WITH_HASHES}"),
+        (f"a==1 {HASH}\nhttpx==0.28.1\n", "httpx has no hash", f"Make the file anew {_WITH_HASHES}"),
+        (HTTPX.replace("idna==3.20\n", ""), "anyio and httpx need idna", "Add the line idna=="),
+        (HTTPX[14:].replace("idna==3.20\n", ""), "anyio needs idna", "Add the line idna=="),
+        (f"httpcore==1.0.9 {HASH}\ncertifi==2026.1.1 {HASH}\n", "httpcore needs h11", "Make requirements.txt anew"),
+    ],
+)
+def test_what_to_do_with_a_line_fits_the_file_that_it_is_in(
+    requirements: str, problem: str, remedy: str, tmp_path: Path
+) -> None:
+    project(tmp_path, "", requirements)
+
+    [found, *_] = packages(tmp_path)
+
+    assert found.problem.startswith(problem)
+    assert found.remedy.replace(f"{tmp_path}/", "").startswith(remedy)
 
 
 def test_constraints_say_versions_and_hashes_and_bring_no_package(tmp_path: Path) -> None:
