@@ -15,6 +15,7 @@ from cli.checks.packages import _WITH_HASHES, packages
 from cli.checks.rights import rights
 from cli.checks.standing import unanswered
 from cli.checks.statements import breaches
+from cli.checks.template import template
 from cli.commands.new import write
 from localcloud.cloud import ROOT
 from tests.support.remote_desk import declare
@@ -563,6 +564,20 @@ def test_a_right_that_no_form_gives_is_still_told(
     change: tuple[str, str] | None, line: str, found: list[tuple[str, str]], sound: Path, tmp_path: Path
 ) -> None:
     assert told(sound, tmp_path, change, line) == found
+
+
+def test_what_a_loop_may_make_is_not_known_and_blamed_for_nothing_else(sound: Path, tmp_path: Path) -> None:
+    loop = '  "Fn::ForEach::Q": [N, [A, B], {"${N}Queue": {Type: AWS::SQS::Queue}}]\n'
+    given, statements = statement("sqs:SendMessage", "!GetAtt AQueue.Arn")
+
+    def change(text: str) -> str:
+        text = text.replace(given, statements).replace(RESOURCES, RESOURCES + loop, 1)
+        return f"Transform: AWS::LanguageExtensions\n{text}"
+
+    found = [one for one in template(changed(sound, tmp_path, "business.yaml", change)) if one.level != "hint"]
+
+    assert [(one.level, one.field) for one in found] == [("warning", ""), ("warning", "Fn::ForEach::Q")]
+    assert {one.remedy for one in found} == {"Write the resources out, each with its Type and its Properties."}
 
 
 def test_a_table_with_a_name_of_its_own_is_named_by_a_written_arn(sound: Path, tmp_path: Path) -> None:
