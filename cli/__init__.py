@@ -10,7 +10,7 @@ import sys
 import threading
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _take_own_playbook(typed)
             with gc_paused():
                 command = _command(typed.command, on_stack=typed.stack is not None)
-            return command(typed)
+            with _as_deployed(typed):
+                return command(typed)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return Exit.INTERRUPTED
@@ -92,6 +93,33 @@ def _take_own_playbook(typed: Namespace) -> None:
         print(f"The playbook is {where}, of this folder; --{option} PATH chooses another.", file=sys.stderr)
     elif plays_records:
         print(f"The playbook is the support desk; --{option} PATH chooses another.", file=sys.stderr)
+
+
+@contextmanager
+def _as_deployed(typed: Namespace) -> Iterator[None]:
+    """Let the playbook import what lies beside it in its project, as in Lambda's layer; what is installed goes before.
+
+    Folders that no playbook is in are left to the command to tell.
+    """
+    before = [*sys.path]
+    for option in ("path", "playbook", "baseline"):
+        if isinstance(given := getattr(typed, option, None), str):
+            sys.path += _beside(Path(given))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _beside(folder: Path) -> list[str]:
+    from ballast.errors import PlaybookInvalid
+    from ballast.playbook.load import playbook_in
+    from localcloud.project import project_of
+
+    with suppress(PlaybookInvalid, OSError, ValueError):
+        if (playbook_in(folder.resolve()) / "agent.yaml").is_file():
+            return [str(project_of(folder))]
+    return []
 
 
 def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:

@@ -6,7 +6,7 @@ import json
 import logging
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -26,6 +26,10 @@ _SUBSTITUTION = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
 
 class TemplateInvalid(Exception):
     """The template cannot be deployed; the text names the file, the resource and the remedy."""
+
+
+class MadeLater(TemplateInvalid):
+    """It refers to what ``Fn::ForEach`` or another macro may make, which only the deployment shows."""
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -75,10 +79,33 @@ def _is_unread(resource: Any) -> bool:
     return not is_read or not isinstance(properties, dict | None) or "Fn::Transform" in (properties or ())
 
 
-def unread_in(path: Path) -> list[str]:
-    """Return what stands under Resources and is none that can be read here, such as ``Fn::ForEach``."""
+def unread_in(path: Path) -> dict[str, re.Pattern[str]]:
+    """Return what stands under Resources and is none that can be read here, with the logical ids that it may make."""
     found = _yaml(path).get("Resources")
-    return [name for name, one in found.items() if _is_unread(one)] if isinstance(found, dict) else []
+    unread = {name: one for name, one in found.items() if _is_unread(one)} if isinstance(found, dict) else {}
+    return {name: re.compile("|".join(_ids(name, one))) for name, one in unread.items()}
+
+
+def _ids(name: str, made: Any) -> list[str]:
+    match made:
+        case [_, _, dict(inside)] if name.startswith("Fn::ForEach::"):
+            return [found for key, one in inside.items() for found in _ids(str(key), one)]
+    if name.startswith("Fn::"):
+        return [".*"]
+    return [".*".join(map(re.escape, re.split(r"[$&]\{[^}]*\}", name)))]
+
+
+def with_unread(
+    template: Mapping[str, Any], unread: Mapping[str, re.Pattern[str]], but: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return a template with a resource, of no known type, for each name of it that one of ``unread`` may make.
+
+    ``but`` are names that are something else.
+    """
+    known = {*template["Resources"], *template.get("Parameters", {}), *but}
+    named = _referred_to([template["Resources"], template.get("Outputs", {})]) - known
+    made = {name for name in named if any(one.fullmatch(name) for one in unread.values())}
+    return {**template, "Resources": {**template["Resources"], **{one: {"Type": "AWS::MadeLater"} for one in made}}}
 
 
 def with_nested_stacks(
@@ -107,9 +134,11 @@ def with_nested_stacks(
             raise TemplateInvalid(f"{name}: give {file} its parameter {', '.join(missing)}.")
         own = {*values, *nested["Resources"]}
         if foreign := sorted(_referred_to([nested["Resources"], nested.get("Outputs", {})]) - own):
-            unread = ", ".join(unread_in(file))
-            hint = f" {unread} cannot be read here: write out what it makes." if unread else ""
-            raise TemplateInvalid(f"{file}: has no {', '.join(foreign)}. Pass it in as a parameter.{hint}")
+            unread = unread_in(file)
+            if unread and not {*foreign} - with_unread(nested, unread)["Resources"].keys():
+                what = f"{', '.join(unread)} cannot be read here: write out what it makes."
+                raise MadeLater(f"{file}: has no {', '.join(foreign)}. {what}")
+            raise TemplateInvalid(f"{file}: has no {', '.join(foreign)}. Pass it in as a parameter.")
         asked = _conditions_in([nested["Resources"], nested.get("Conditions", {}), nested.get("Outputs", {})])
         if unknown := asked - nested.get("Conditions", {}).keys():
             raise TemplateInvalid(f"{file}: has no condition {', '.join(sorted(unknown))}. Write it under Conditions.")
@@ -162,8 +191,9 @@ def _referred_to(value: Any) -> set[str]:
             found.add(str(part))
         elif key == "Fn::GetAtt":
             found.add((part if isinstance(part, str) else part[0]).partition(".")[0])
-        elif key == "Fn::Sub" and isinstance(part, str):
-            found |= {name.partition(".")[0] for name in _IN_SUB.findall(part)}
+        elif key == "Fn::Sub":
+            text, given = part if isinstance(part, list) and len(part) == 2 else (part, {})
+            found |= {name.partition(".")[0] for name in _IN_SUB.findall(str(text)) if name not in given}
     return {name for name in found if not name.startswith("AWS::")}
 
 

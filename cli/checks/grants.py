@@ -76,6 +76,14 @@ def grants(resource: Mapping[str, Any]) -> Iterator[Grant]:
     yield Grant(managed=tuple(one if isinstance(one, str) else json.dumps(one) for one in attached))
 
 
+def is_of_nobody(business: Mapping[str, Any], resource: Mapping[str, Any]) -> bool:
+    """Say whether a policy is neither the executor's nor for roles, users and groups of this template alone."""
+    if resource["Type"] != "AWS::IAM::Policy" or names_executor(resource["Properties"]):
+        return False
+    held_by = [one for key in _HOLDERS for one in parts(resource["Properties"].get(key, []))]
+    return not held_by or not all(isinstance(one, dict) and one.get("Ref") in business["Resources"] for one in held_by)
+
+
 def _of_document(document: Any, to_executor: bool, others: tuple[Any, ...]) -> Grant:
     unread = tuple(_unread(document))
     readable = document if isinstance(document, dict | list) and not (unread and unread[0] is document) else []

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from packaging.markers import Marker, default_environment
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ballast.playbook.load import playbook_in
@@ -32,11 +33,10 @@ _STAYS = ("scenarios", "tests")
 _OF_SERVERS = "jsonschema-rs"
 #: Errors after which code goes on without a package; the latter where nothing but imports was tried.
 _ABSENT, _ANY = {"ImportError", "ModuleNotFoundError"}, {"Exception", "BaseException"}
-
-
 #: Digits of the hashes that pip takes, by algorithm.
 _DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
-
+#: How a file gets its lines with a version, a hash, and all that they need.
+_WITH_HASHES = "with hashes (pip-compile --generate-hashes, or uv pip compile --generate-hashes)"
 #: A wheel by its path or its address: its file's name begins with the package's.
 _WHEEL = re.compile(r"(?:[^@]*/)?([A-Za-z0-9_.]+)(?:-[^-/]+){4,5}\.whl(?:\[[^]]*\])?(?:#\S*)?")
 #: A path or an address of something else, which pip takes and whose package no line names.
@@ -50,7 +50,7 @@ class _Pins:
     elsewhere  packages whose lines are for another Python or machine than Lambda's, each with its marker
     hashed     whether each line that is for Lambda has a hash, by its place and its package
     strict     whether pip demands hashes: by an option, or by a hash of any line
-    unpinned   lines without a version, by their place and their package
+    unpinned   lines without a version: their place, their package, and the range that they have
     fixed      packages whose version a file of constraints says
     known      packages whose hash a file of constraints says
     open       whether a line brings packages that cannot be known here: a folder, an archive, an address
@@ -63,7 +63,7 @@ class _Pins:
     elsewhere: dict[str, str] = field(default_factory=dict)
     hashed: dict[tuple[str, str], bool] = field(default_factory=dict)
     strict: bool = False
-    unpinned: list[tuple[str, str]] = field(default_factory=list)
+    unpinned: list[tuple[str, str, SpecifierSet]] = field(default_factory=list)
     fixed: set[str] = field(default_factory=set)
     known: set[str] = field(default_factory=set)
     open: bool = False
@@ -87,7 +87,19 @@ def _absent(folder: Path, file: Path, pins: _Pins) -> Iterator[Finding]:
     """Yield what the code and the pinned packages need and no line brings."""
     project, playbook = project_of(folder), playbook_in(folder.resolve())
     shipped = pins.names | _of_platform()
-    yield from _left_out(pins, shipped, str(file))
+    own = {path.stem for path in project.iterdir() if path.name not in _STAYS} | {playbook.name, "ballast"}
+    known = own | sys.stdlib_module_names | {one for one in _brought_by() if shipped & {*_brought_by()[one]}}
+    unsure = {name for name in pins.names if not _is_installed(name)}
+    pins.elsewhere = {name: marker for name, marker in pins.elsewhere.items() if name not in shipped}
+    imported = dict[str, list[str]]()
+    for place, name in _imports(playbook):
+        imported.setdefault(name, []).append(place)
+        if name == playbook.name:
+            said = "It imports the playbook by the name of its folder, and a playbook may be loaded under another one."
+            yield Finding("hint", place, name, said, "Import relatively inside of a playbook: from .core import …")
+    absent = {name for name in imported if name not in known and canonicalize_name(name) not in shipped}
+    told = {package for name in absent for package in _bringers(name)[:1] if package not in pins.elsewhere}
+    yield from _left_out(pins, shipped, file, told)
     yield from _ruled_out(pins, file)
     has_servers = any((playbook / "servers").glob("*.yaml"))
     if has_servers and _OF_SERVERS in pins.versions:
@@ -96,29 +108,27 @@ def _absent(folder: Path, file: Path, pins: _Pins) -> Iterator[Finding]:
                 yield from _fits(pins, "the platform", one, file)
     if has_servers and _OF_SERVERS not in shipped:
         said = f"The playbook has servers/, whose tools need {_OF_SERVERS} in Lambda, and no line of {_FILE} names it."
-        yield Finding("error", str(playbook / "servers"), _OF_SERVERS, said, _add(_OF_SERVERS, file))
-    own = {path.stem for path in project.iterdir() if path.name not in _STAYS} | {playbook.name, "ballast"}
-    known = own | sys.stdlib_module_names | {one for one in _brought_by() if shipped & {*_brought_by()[one]}}
-    unsure = {name for name in pins.names if not _is_installed(name)}
-    pins.elsewhere = {name: marker for name, marker in pins.elsewhere.items() if name not in shipped}
-    for place, name in _imports(playbook):
-        if name == playbook.name:
-            said = "It imports the playbook by the name of its folder, and a playbook may be loaded under another one."
-            yield Finding("hint", place, name, said, "Import relatively inside of a playbook: from .core import …")
-        if name not in known and canonicalize_name(name) not in shipped:
-            yield from _missing(place, name, unsure, file, pins.elsewhere)
+        yield Finding("error", str(playbook / "servers"), _OF_SERVERS, said, _add(_OF_SERVERS, file, pins))
+    for name, places in imported.items():
+        for found in _missing(places[0], name, unsure, file, pins) if name in absent else ():
+            more = f" {len(places)} places import it." if places[1:] else ""
+            yield replace(found, problem=found.problem + more)
 
 
-def _missing(place: str, name: str, unsure: set[str], file: Path, elsewhere: Mapping[str, str]) -> Iterator[Finding]:
-    bringers = [one for one in _brought_by().get(name, ()) if one != "ballast"]
-    named = next((one for one in (*bringers, canonicalize_name(name)) if one in elsewhere), None)
+def _bringers(name: str) -> list[str]:
+    return [one for one in _brought_by().get(name, ()) if one != "ballast"]
+
+
+def _missing(place: str, name: str, unsure: set[str], file: Path, pins: _Pins) -> Iterator[Finding]:
+    bringers = _bringers(name)
+    named = next((one for one in (*bringers, canonicalize_name(name)) if one in pins.elsewhere), None)
     if named is not None:
-        said = f"The code imports {name}, and {_not_there(named, elsewhere, file)}."
+        said = f"The code imports {name}, and {_not_there(named, pins.elsewhere, file)}."
         yield Finding("error", place, name, said, _remark(named))
     elif bringers:
         known = f"of the package {' or '.join(bringers)}, " if [canonicalize_name(name)] != bringers else ""
         said = f"The code imports {name}, {known}which no layer of the functions will have: no line of {file} names it."
-        yield Finding("error", place, name, said, _add(bringers[0], file))
+        yield Finding("error", place, name, said, _add(bringers[0], file, pins))
     elif name in _brought_by():  # the platform's own folders: cli, localcloud, functions
         said = f"The code imports {name}, which is a part of the platform that no function of a tool has."
         yield Finding("error", place, name, said, "Import from ballast.playbook and ballast.contracts only.")
@@ -127,9 +137,11 @@ def _missing(place: str, name: str, unsure: set[str], file: Path, elsewhere: Map
         yield Finding("warning", place, name, said, f"Install its package here, and pin it in {_FILE}.")
 
 
-def _add(name: str, file: Path) -> str:
-    pin = f"{name}=={metadata.version(name)}" if _is_installed(name) else f"{name}==…"
-    return f"Add the line {pin} to {file}: `sam build` puts it into the playbook's layer."
+def _add(name: str, file: Path, pins: _Pins, *within: SpecifierSet) -> str:
+    """Return how a package gets into a file, in a version of these ranges."""
+    line = f"Add the line {_pin(name, *within)} to {file}"
+    how = f"Make {file} anew {_WITH_HASHES}, {name} included" if pins.strict else line
+    return f"{how}: `sam build` puts it into the playbook's layer."
 
 
 def _not_there(name: str, elsewhere: Mapping[str, str], file: Path) -> str:
@@ -158,15 +170,16 @@ def _fits(pins: _Pins, name: str, needed: Requirement, file: Path) -> Iterator[F
     version = pins.versions.get(canonicalize_name(needed.name))
     if version is not None and not needed.specifier.contains(version, prereleases=True):
         said = f"{name} needs {needed.name}{needed.specifier}, and {file.name} pins {version}."
-        yield Finding("warning", str(file), needed.name, said, f"Pin a version that fits: {_pin(needed.name)}.")
+        remedy = f"Pin a version that fits: {_pin(needed.name, needed.specifier)}."
+        yield Finding("warning", str(file), needed.name, said, remedy)
 
 
-def _left_out(pins: _Pins, shipped: set[str], file: str) -> Iterator[Finding]:
+def _left_out(pins: _Pins, shipped: set[str], file: Path, told: set[str]) -> Iterator[Finding]:
     """Yield what the pinned packages need and no line pins: `sam build` takes what is listed, and no more.
 
-    What such a package needs in its turn is told at once.
+    What such a package needs in its turn is told at once; of those in ``told`` it is said that the code imports them.
     """
-    waiting = sorted(pins.names)
+    waiting, missing = sorted(pins.names), dict[str, dict[str, SpecifierSet]]()
     for name in waiting:  # grows
         for one in _needs(name):
             needed = canonicalize_name(one.name)
@@ -175,20 +188,26 @@ def _left_out(pins: _Pins, shipped: set[str], file: str) -> Iterator[Finding]:
             if needed not in waiting and needed not in pins.elsewhere:
                 waiting.append(needed)
             if needed in pins.elsewhere:
-                problem = f"{name} needs {one.name}, and {_not_there(needed, pins.elsewhere, Path(file))}."
+                problem = f"{name} needs {one.name}, and {_not_there(needed, pins.elsewhere, file)}."
                 level: Level = "error" if name in pins.as_here else "warning"
-                yield Finding(level, file, needed, problem, _remark(needed))
-                continue
-            problem = f"{name} needs {one.name}, which no line names, and `sam build` installs no more than the lines."
-            yield Finding("warning", file, name, problem, _add(needed, Path(file)))
+                yield Finding(level, str(file), needed, problem, _remark(needed))
+            else:
+                missing.setdefault(needed, {})[name] = one.specifier
+    for lacked, of in missing.items():
+        if lacked not in told:
+            needs = f"{' and '.join(of)} need{'' if len(of) > 1 else 's'} {lacked}"
+            said = f"{needs}, which no line names, and `sam build` installs no more than the lines."
+            yield Finding("warning", str(file), lacked, said, _add(lacked, file, pins, *of.values()))
 
 
 def _without_version(pins: _Pins) -> Iterator[Finding]:
     """Yield the lines without a version, of packages that no file of constraints pins either."""
-    for place, name in pins.unpinned:
+    for place, name, within in pins.unpinned:
         if canonicalize_name(name) not in pins.fixed:
-            said = f"{name} has no version: what is deployed would be another one than was tested."
-            yield Finding("warning", place, name, said, f"Pin it: {_pin(name)}.")
+            what = f"{name}{within} is a range, and no pinned version" if within else f"{name} has no version"
+            pin = f"Pin one version of it: {_pin(name, within)}." if within else f"Pin it: {_pin(name)}."
+            remedy = f"Make the file anew {_WITH_HASHES}." if pins.strict else pin
+            yield Finding("warning", place, name, f"{what}: what is deployed may be another than was tested.", remedy)
 
 
 def _unhashed(pins: _Pins) -> Iterator[Finding]:
@@ -196,8 +215,7 @@ def _unhashed(pins: _Pins) -> Iterator[Finding]:
     for (place, name), has in pins.hashed.items():
         if pins.strict and not has and canonicalize_name(name) not in pins.known:
             said = f"{name} has no hash, and other lines have one: pip installs none of them."
-            remedy = f"Write it with hashes on all lines (pip-compile --generate-hashes), or on none: {name}."
-            yield Finding("error", place, name, said, remedy)
+            yield Finding("error", place, name, said, f"Make the file anew {_WITH_HASHES}, or leave all hashes off.")
 
 
 @cache
@@ -340,11 +358,14 @@ def _add_line(pins: _Pins, one: Requirement, place: str, *, has_hash: bool, cons
     pins.names.add(name)
     pins.hashed[place, one.name] = has_hash
     if not is_pinned:
-        pins.unpinned.append((place, one.name))
+        pins.unpinned.append((place, one.name, one.specifier))
 
 
-def _pin(name: str) -> str:
-    return f"{name}=={metadata.version(name)}" if _is_installed(name) else f"{name}==VERSION"
+def _pin(name: str, *within: SpecifierSet) -> str:
+    """Return the line of a package with the version that is here, if that is in these ranges."""
+    here = metadata.version(name) if _is_installed(name) else ""
+    fits = here and all(one.contains(here, prereleases=True) for one in within)
+    return f"{name}=={here if fits else 'VERSION'}"
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

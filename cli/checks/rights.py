@@ -48,8 +48,8 @@ def _missing(
             )
     given = [right for one in statements for right in allowed(template, one)]
     for table in tables:
-        if names_executor(business["Resources"][table]["Properties"]):
-            continue  # by its own policy
+        if names_executor(business["Resources"][table]["Properties"]) or table in _used_by_others(business, table):
+            continue  # by its own policy, or not by the tools
         if not any(table in _named(one.get("Resource")) for one in statements) and not any(
             right.does("dynamodb:*") and right.reaches(template, table) for right in given
         ):
@@ -252,6 +252,16 @@ def _of_policies(business: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if resource["Type"] in POLICIES:
             mine = [one for one in grants(resource) if one.to_executor or not one.to_others]
             yield from (one for grant in mine for one in grant.statements if _may_allow(one))
+
+
+def _used_by_others(business: Mapping[str, Any], table: str) -> set[str]:
+    """Return what resources beside the tools' policies and this table refer to: functions, roles, their policies."""
+    others = [
+        one
+        for name, one in business["Resources"].items()
+        if name != table and (one["Type"] not in POLICIES or all(grant.to_others for grant in grants(one)))
+    ]
+    return _named(others)
 
 
 def _may_allow(statement: Mapping[str, Any]) -> bool:

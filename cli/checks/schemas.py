@@ -48,9 +48,9 @@ class Why:
         return replace(self, path=name + (f".{self.path}" if self.path and self.path[0] != "[" else self.path))
 
 
-def why_nothing_fits(schema: Mapping[str, Any]) -> Why | None:
+def why_nothing_fits(schema: Mapping[str, Any] | bool) -> Why | None:
     """Return why no object fits a schema; None if one may."""
-    return _Reader(schema.get("$defs", {})).why(schema, ("object",))
+    return _Reader(schema.get("$defs", {}) if isinstance(schema, Mapping) else {}).why(schema, ("object",))
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class _Reader:
         named = schema.get("type")
         own = tuple([named] if isinstance(named, str) else named or ())
         if own and kinds is not None:
-            both = tuple(one for one in kinds if one in own or (one == "integer" and "number" in own))
+            both = tuple(dict.fromkeys(met for one in kinds for other in own if (met := _meet(one, other))))
             if not both:
                 return Why("", f"it is of the type {' or '.join(own)}, and must be of {' or '.join(kinds)}")
             own = both
@@ -105,7 +105,8 @@ class _Reader:
             case "string":
                 return _crossed(schema, "minLength", "maxLength")
             case "array":
-                items = self.why(schema.get("items"), None) if schema.get("minItems", 0) > 0 else None
+                has_more = schema.get("minItems", 0) > len(schema.get("prefixItems", ()))  # than these: see `items`
+                items = self.why(schema.get("items"), None) if has_more else None
                 return items.under("[]") if items is not None else _crossed(schema, "minItems", "maxItems")
             case "object":
                 return _crossed(schema, "minProperties", "maxProperties") or self._object(schema)
@@ -120,6 +121,11 @@ class _Reader:
             if (why := self.why(known.get(name), None)) is not None:
                 return why.under(name)
         return None
+
+
+def _meet(one: str, other: str) -> str | None:
+    """Return the type of the values that are of both types."""
+    return one if one == other else "integer" if {one, other} == {"integer", "number"} else None
 
 
 def _crossed(schema: Mapping[str, Any], least: str, most: str) -> Why | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from cli.checks import Finding, Level
 from cli.checks.doors import doors
-from cli.checks.grants import Grant, cannot_be_read, grants, names_executor, readable, runs_as_executor, to_executor_by
+from cli.checks.grants import Grant, cannot_be_read, grants, is_of_nobody, readable, runs_as_executor, to_executor_by
 from cli.checks.iam import actions_on, has_no_resource, services_of_resources
 from cli.walls.arns import FORMS, Template, as_deployed, meet, why_no_arn
 from cli.walls.conditions import names_the_key
@@ -62,7 +62,7 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
         yield from doors(theirs_alone, business, name, file)
         if one["Type"] == "AWS::IAM::Role":
             yield _role(one, file, name)
-        if one["Type"] == "AWS::IAM::Policy" and not names_executor(one["Properties"]):
+        if is_of_nobody(business, one):
             said = "Its Roles do not name ExecutorRole, with which the tools run: no tool has these rights."
             yield Finding("warning", file, name, said, "Write `Roles: [!Ref ExecutorRole]`.")
         if one["Type"] == "AWS::DynamoDB::Table":

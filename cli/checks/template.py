@@ -22,7 +22,7 @@ from cli.checks.loading import finding_of
 from cli.checks.operations import has_method, near_methods, services
 from cli.checks.rights import rights
 from cli.checks.standing import unanswered, yielded
-from cli.checks.statements import breaches
+from cli.checks.statements import breaches, platform
 from cli.walls.arns import OPAQUE, Template, Unreadable, names
 from localcloud.cloud import ROOT
 from localcloud.project import (
@@ -33,12 +33,13 @@ from localcloud.project import (
     project_of,
     template_parameters,
 )
-from localcloud.template import TemplateInvalid, load_template, unread_in
+from localcloud.template import MadeLater, TemplateInvalid, load_template, unread_in, with_unread
 
 #: Variables that Lambda's own runtime gives, or that are settings of Python and Powertools.
 _OF_THE_RUNTIME = re.compile(r"(AWS|LAMBDA|POWERTOOLS|LC)_.*|PYTHON.*|HOME|LANG|LD_LIBRARY_PATH|PATH|PWD|TMPDIR|TZ|_.*")
 
 _APART = "The template cannot be put together"
+_WRITTEN_OUT = "Write the resources out, each with its Type and its Properties."
 _PLACE = re.compile(rf"\$\{{([^}}]+)\}}|{OPAQUE}")
 #: A text of a JSON document, and the colon where it is a name.
 _JSON_TEXT = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?')
@@ -71,22 +72,27 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
     code, parameters = Code(playbook_in(folder.resolve())), template_parameters(folder)
     parameters |= {BUSINESS_TEMPLATE: str(own)} if own is not None else {}
     file = str(own or ROOT / BUSINESS)
-    business, unread = None, []
+    business, unread = None, dict[str, re.Pattern[str]]()
     try:
         business = load_template(Path(parameters.get(BUSINESS_TEMPLATE, ROOT / BUSINESS)))
-        unread = unread_in(own) if own is not None else []
+        unread = unread_in(own) if own is not None else {}
         whole = load_template(ROOT / "template.yaml", parameters)
     except TemplateInvalid as problem:
         remedy = "Correct business.yaml: it has the parameters Stage and ExecutorRole, and the output Environment."
+        remedy = _WRITTEN_OUT if isinstance(problem, MadeLater) else remedy
         said = f"{_APART}{' here' if unread else ''}: {problem}"
         yield Finding("warning" if unread else "error", file, "", said, remedy)
         whole = {}
     for name in unread:
         said = "What it makes is known at the deployment alone: nothing of it is checked, and the local cloud lacks it."
-        yield Finding("warning", file, name, said, "Write the resources out, each with its Type and its Properties.")
+        yield Finding("warning", file, name, said, _WRITTEN_OUT)
     refused = list[Finding]()
     if business is not None and own is not None:
-        refused += breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))
+        refused += breaches(
+            with_unread(business, unread, platform()["Resources"]),
+            file,
+            calls=_calls_functions(playbook_in(folder.resolve())),
+        )
         yield from refused
     if business is None or not whole:
         return

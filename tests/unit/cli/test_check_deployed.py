@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from cli.checks import Finding, checked
+from cli.checks.code import Code
 from cli.checks.lint import lint
-from cli.checks.packages import packages
+from cli.checks.packages import _WITH_HASHES, packages
+from cli.checks.rights import rights
 from cli.checks.standing import unanswered
 from cli.checks.statements import breaches
+from cli.checks.template import template
 from cli.commands.new import write
 from localcloud.cloud import ROOT
 from tests.support.remote_desk import declare
@@ -154,9 +157,11 @@ def test_roles_and_policies_of_others_and_bare_tables_are_told() -> None:
     reads = {"PolicyDocument": policy("dynamodb:GetItem", "*")["Properties"]["PolicyDocument"]}
     role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust, "Policies": [reads]}}
     astray = policy("dynamodb:GetItem", ARN)
-    astray["Properties"]["Roles"] = [{"Ref": "Other"}]
+    astray["Properties"]["Roles"] = [{"Ref": "Other"}, "acme-reports"]
+    of_other = policy("dynamodb:GetItem", ARN)
+    of_other["Properties"]["Roles"] = [{"Ref": "Other"}]
     bare = {"Type": "AWS::DynamoDB::Table"}
-    resources = {"Mine": TABLE, "Other": role, "ToolsPolicy": astray, "Bare": bare}
+    resources = {"Mine": TABLE, "Other": role, "ToolsPolicy": astray, "OfOther": of_other, "Bare": bare}
 
     found = [(one.level, one.field) for one in breaches({"Resources": resources}, "business.yaml", calls=False)]
 
@@ -164,6 +169,31 @@ def test_roles_and_policies_of_others_and_bare_tables_are_told() -> None:
         *(("error", "Planted"), ("hint", "Bare"), ("hint", "Bare")),
         *(("warning", "Other"), ("warning", "ToolsPolicy")),
     ]
+
+
+MAPPING = {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"EventSourceArn": ARN}}
+
+
+@pytest.mark.parametrize(
+    ("other", "roles", "is_told"),
+    [
+        (None, [], True),
+        (TABLE, [], True),
+        (MAPPING, [], False),
+        (policy("dynamodb:GetItem", ARN), [{"Ref": "Other"}], False),
+        (policy("dynamodb:DeleteTable", ARN, Effect="Deny"), [{"Ref": "ExecutorRole"}], True),
+    ],
+)
+def test_a_table_is_of_use_to_the_tools_or_to_another_resource(
+    other: dict[str, Any] | None, roles: list[Any], is_told: bool, tmp_path: Path
+) -> None:
+    resources = {"Mine": TABLE}
+    if other is not None:
+        resources["Its"] = {**other, "Properties": {**other["Properties"], "Roles": roles}}
+
+    found = [*rights(Code(tmp_path), {"Resources": resources}, {}, "business.yaml")]
+
+    assert ["Mine" in one.field for one in found if one.level == "warning"].count(True) == is_told
 
 
 def project(folder: Path, code: str, requirements: str | None = None) -> list[tuple[str, str, str]]:
@@ -188,6 +218,11 @@ HTTPX = "httpx==0.28.1\nanyio==4.0\ncertifi==2026.1.1\nhttpcore==1.0.9\nidna==3.
     ("code", "requirements", "found"),
     [
         ("import moto\n", None, [("error", LINE_1, "moto")]),
+        (
+            "import httpcore\nimport httpcore\n",
+            HTTPX.replace("httpcore==1.0.9\n", ""),
+            [("error", LINE_1, "httpcore")],
+        ),
         ("from moto.core import x\n", "# nothing\n", [("error", LINE_1, "moto")]),
         ("def f():\n    import httpx\n", None, [("error", "one.py line 2", "httpx")]),
         ("import cli.parser\n", None, [("error", LINE_1, "cli")]),
@@ -196,7 +231,7 @@ HTTPX = "httpx==0.28.1\nanyio==4.0\ncertifi==2026.1.1\nhttpcore==1.0.9\nidna==3.
         (
             "import httpx\n",
             HTTPX.replace("idna==3.20\n", ""),
-            [("warning", "requirements.txt", one) for one in ("anyio", "httpx")],
+            [("warning", "requirements.txt", "idna")],
         ),
         ("import httpx\n", f"{HTTPX}===\n", [("error", "requirements.txt line 7", "")]),
         ("", "-r more.txt\n", [("error", "more.txt", "")]),
@@ -224,7 +259,7 @@ HTTPX = "httpx==0.28.1\nanyio==4.0\ncertifi==2026.1.1\nhttpcore==1.0.9\nidna==3.
         (
             "import httpx\n",
             HTTPX.replace("httpcore==1.0.9\n", "").replace("h11==0.16.0\n", ""),
-            [("warning", "requirements.txt", "httpx"), ("warning", "requirements.txt", "httpcore")],
+            [("warning", "requirements.txt", "httpcore"), ("warning", "requirements.txt", "h11")],
         ),
         # lines with which pip installs nothing, or another version than the tested one
         ("", "a==1\nA==1\n", []),
@@ -248,6 +283,31 @@ def test_an_import_is_of_what_lambda_will_have(
     code: str, requirements: str | None, found: list[tuple[str, str, str]], tmp_path: Path
 ) -> None:
     assert project(tmp_path, code, requirements) == found
+
+
+@pytest.mark.parametrize(
+    ("requirements", "problem", "remedy"),
+    [
+        ("httpx\n", "httpx has no version", "Pin it: httpx=="),
+        ("httpx~=0.1.0\n", "httpx~=0.1.0 is a range", "Pin one version of it: httpx==VERSION"),
+        ("httpx==0.1.*\n", "httpx==0.1.* is a range", "Pin one version of it: httpx==VERSION"),
+        ("httpx>=0.1\n", "httpx>=0.1 is a range", "Pin one version of it: httpx==0."),
+        (f"httpx>=0.1 {HASH}\n", "httpx>=0.1 is a range", f"Make the file anew {_WITH_HASHES}"),
+        (f"a==1 {HASH}\nhttpx==0.28.1\n", "httpx has no hash", f"Make the file anew {_WITH_HASHES}"),
+        (HTTPX.replace("idna==3.20\n", ""), "anyio and httpx need idna", "Add the line idna=="),
+        (HTTPX[14:].replace("idna==3.20\n", ""), "anyio needs idna", "Add the line idna=="),
+        (f"httpcore==1.0.9 {HASH}\ncertifi==2026.1.1 {HASH}\n", "httpcore needs h11", "Make requirements.txt anew"),
+    ],
+)
+def test_what_to_do_with_a_line_fits_the_file_that_it_is_in(
+    requirements: str, problem: str, remedy: str, tmp_path: Path
+) -> None:
+    project(tmp_path, "", requirements)
+
+    [found, *_] = packages(tmp_path)
+
+    assert found.problem.startswith(problem)
+    assert found.remedy.replace(f"{tmp_path}/", "").startswith(remedy)
 
 
 def test_constraints_say_versions_and_hashes_and_bring_no_package(tmp_path: Path) -> None:
@@ -504,6 +564,20 @@ def test_a_right_that_no_form_gives_is_still_told(
     change: tuple[str, str] | None, line: str, found: list[tuple[str, str]], sound: Path, tmp_path: Path
 ) -> None:
     assert told(sound, tmp_path, change, line) == found
+
+
+def test_what_a_loop_may_make_is_not_known_and_blamed_for_nothing_else(sound: Path, tmp_path: Path) -> None:
+    loop = '  "Fn::ForEach::Q": [N, [A, B], {"${N}Queue": {Type: AWS::SQS::Queue}}]\n'
+    given, statements = statement("sqs:SendMessage", "!GetAtt AQueue.Arn")
+
+    def change(text: str) -> str:
+        text = text.replace(given, statements).replace(RESOURCES, RESOURCES + loop, 1)
+        return f"Transform: AWS::LanguageExtensions\n{text}"
+
+    found = [one for one in template(changed(sound, tmp_path, "business.yaml", change)) if one.level != "hint"]
+
+    assert [(one.level, one.field) for one in found] == [("warning", ""), ("warning", "Fn::ForEach::Q")]
+    assert {one.remedy for one in found} == {"Write the resources out, each with its Type and its Properties."}
 
 
 def test_a_table_with_a_name_of_its_own_is_named_by_a_written_arn(sound: Path, tmp_path: Path) -> None:

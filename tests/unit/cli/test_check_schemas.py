@@ -23,6 +23,9 @@ def holding(schema: Any, **around: Any) -> dict[str, Any]:
         (holding({"type": "string", "enum": [1, True]}), "n: none of its values (1, True)"),
         (holding({"type": "array", "minItems": 2, "maxItems": 1}), "n: minItems 2"),
         (holding({"type": "array", "minItems": 1, "items": False}), "n[]: no value is allowed"),
+        (holding({"type": "array", "minItems": 2, "prefixItems": [{}], "items": False}), "n[]: no value is allowed"),
+        (holding({"type": "number", "allOf": [NUMBER | {"minimum": 5, "maximum": 3}]}), "n: no whole number"),
+        (False, "the whole: no value is allowed"),
         (holding({"anyOf": [{"type": "string", "minLength": 2, "maxLength": 1}, False]}), "n: minLength 2"),
         (holding({"allOf": [{"type": "string"}, {"enum": []}]}), "n: none of its values"),
         (holding(holding(False)), "n.n: no value is allowed"),
@@ -31,7 +34,7 @@ def holding(schema: Any, **around: Any) -> dict[str, Any]:
         ({"type": "string"}, "the whole: it is of the type string, and must be of object"),
     ],
 )
-def test_a_schema_that_no_object_fits_says_where_and_why(schema: dict[str, Any], told: str) -> None:
+def test_a_schema_that_no_object_fits_says_where_and_why(schema: dict[str, Any] | bool, told: str) -> None:
     assert str(why_nothing_fits(schema)).startswith(told)
 
 
@@ -39,11 +42,15 @@ def test_a_schema_that_no_object_fits_says_where_and_why(schema: dict[str, Any],
     "schema",
     [
         {},
+        True,
         holding(NUMBER | {"minimum": 3, "maximum": 3}),
         holding(NUMBER | {"exclusiveMinimum": 2, "exclusiveMaximum": 4}),
         holding({"type": ["integer", "null"], "minimum": 5, "maximum": 3}),
         holding({"minimum": 5, "maximum": 3}),  # a text has neither
         holding({"type": "array", "items": False}),
+        holding({"type": "array", "minItems": 1, "prefixItems": [{"type": "string"}], "items": False}),
+        holding({"type": "number", "allOf": [NUMBER]}),
+        holding(NUMBER | {"allOf": [{"type": "number"}]}),
         holding({"type": "integer", "enum": [1, "a"]}),
         holding({"anyOf": [False, {"type": "string"}]}),
         holding(NUMBER, required=["m"]),
@@ -52,5 +59,5 @@ def test_a_schema_that_no_object_fits_says_where_and_why(schema: dict[str, Any],
         {"$defs": {"N": holding({"anyOf": [{"$ref": "#/$defs/N"}, {"type": "null"}]})}, "$ref": "#/$defs/N"},
     ],
 )
-def test_a_schema_that_an_object_fits_is_not_blamed(schema: dict[str, Any]) -> None:
+def test_a_schema_that_an_object_fits_is_not_blamed(schema: dict[str, Any] | bool) -> None:
     assert why_nothing_fits(schema) is None

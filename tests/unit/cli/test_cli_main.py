@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,24 @@ def test_in_a_project_s_folder_its_playbook_is_taken_and_named(
     assert main(["models", "--playbook", str(ROOT / "layers" / "playbook")]) == 0
     printed, said = capsys.readouterr()
     assert ("nova-pro" in printed, said) == (True, "")
+
+
+@pytest.mark.parametrize("place", ["", "somedesk"])
+def test_a_package_beside_the_playbook_is_imported_as_in_lambda(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, package = project(tmp_path / "mine"), f"beside_{place or 'all'}"
+    (mine / package).mkdir()
+    (mine / package / "words.py").write_text("WORD = 1\n")
+    (mine / "somedesk" / "tools" / "uses.py").write_text(f"from {package}.words import WORD\n")
+    monkeypatch.chdir(tmp_path)
+    before = [*sys.path]
+
+    main(["check", str(Path("mine", place))])
+
+    assert "cannot be imported" not in capsys.readouterr().out
+    assert f"{package}.words" in sys.modules
+    assert sys.path == before
 
 
 @pytest.mark.parametrize("stack", [[], ["--stack", "ballast-dev"]])

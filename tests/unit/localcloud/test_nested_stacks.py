@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.template import TemplateInvalid, load_template, unread_in
+from localcloud.template import MadeLater, TemplateInvalid, load_template, unread_in, with_unread
 
 TEMPLATE = """
 Parameters: {Stage: {Type: String}}
@@ -126,6 +126,32 @@ def test_what_a_macro_makes_is_left_out_and_told(tmp_path: Path) -> None:
     nested = NESTED.replace("  Table:\n", loop + "    Type: AWS::SNS::Topic\n    Properties:\n  Table:\n")
 
     assert loaded(tmp_path, nested=nested)["Resources"].keys() == {"Queue", "Rule", "Table", "Topic"}
-    assert unread_in(tmp_path / "business.yaml") == ["Fn::ForEach::Tables"]
-    with pytest.raises(TemplateInvalid, match="Fn::ForEach::Tables cannot be read here: write out what it makes"):
-        loaded(tmp_path, nested=nested.replace("!Ref Days", "!GetAtt ATable.Arn"))
+    assert [*unread_in(tmp_path / "business.yaml")] == ["Fn::ForEach::Tables"]
+    for text in ("!GetAtt ATable.Arn", '!Sub ["${ATable}-${X}", {X: y}]'):
+        with pytest.raises(
+            MadeLater, match=r"ATable\. Fn::ForEach::Tables cannot be read here: write out what it makes"
+        ):
+            loaded(tmp_path, nested=nested.replace("!Ref Days", text))
+    with pytest.raises(TemplateInvalid, match=r"has no AQueue\. Pass it in as a parameter\.$"):
+        loaded(tmp_path, nested=nested.replace("!Ref Days", "!GetAtt AQueue.Arn"))
+
+
+@pytest.mark.parametrize(
+    ("made", "may_be", "is_not"),
+    [
+        ('"Fn::ForEach::A": [N, [x], {"${N}Table": {Type: T}, "Q&{N}": {Type: T}}]', "xTable Table Qx", "xQ OurTables"),
+        ('"Fn::ForEach::A": [N, [x], {"Fn::ForEach::B": [M, [y], {"${N}A${M}": {Type: T}}]}]', "xAy", "xBy"),
+        ('"Fn::ForEach::A": !Ref Made', "Any", ""),
+        ('"Fn::Transform": {Name: AWS::Include}', "Any", ""),
+        ("Queue: {Type: T, Properties: {Fn::Transform: {Name: x}}}", "Queue", "Queues"),
+    ],
+)
+def test_what_a_macro_may_make_is_of_no_known_type(made: str, may_be: str, is_not: str, tmp_path: Path) -> None:
+    (tmp_path / "business.yaml").write_text(f"Resources:\n  {made}\n")
+    refers: dict[str, Any] = {"A": {"Type": "T", "Properties": [{"Ref": one} for one in f"{may_be} {is_not}".split()]}}
+
+    whole = with_unread({"Resources": refers}, unread_in(tmp_path / "business.yaml"))
+    none = with_unread({"Resources": refers}, unread_in(tmp_path / "business.yaml"), but=may_be.split())
+
+    assert whole["Resources"].keys() == {"A", *may_be.split()}
+    assert none["Resources"] == refers
