@@ -9,7 +9,7 @@ from cli.checks.grants import POLICIES
 from cli.walls.arns import FORMS, Template, texts
 
 #: Texts for people, names that a resource has itself, and variables of one's own code, which give no right.
-_SAYS = ("Description", "Comment", "Tags", "Metadata", "Environment", "Name", "PolicyName", "Statement")
+_SAYS = ("Description", "Comment", "Tags", "Metadata", "Environment", "Name", "PolicyName", "Policies", "Statement")
 _PLACE = re.compile(r"\$\{[^}]*\}|[*?]")
 #: What narrows a permission of Lambda's, as a condition does elsewhere.
 _NARROWS = ("SourceArn", "SourceAccount", "PrincipalOrgID", "EventSourceToken", "FunctionUrlAuthType")

@@ -1,5 +1,6 @@
-"""Prefixes and actions that IAM has, from the list that cfn-lint brings."""
+"""Prefixes and actions that IAM has, from the list that cfn-lint brings, and AWS's own policies, from moto's."""
 
+import ast
 import json
 import re
 from collections.abc import Mapping
@@ -88,3 +89,12 @@ def _services() -> Mapping[str, Any]:
     found = distribution("cfn-lint").locate_file("cfnlint/data/AdditionalSpecs/Policies.json")
     listed = Path(str(found))
     return dict(json.loads(listed.read_text(encoding="utf-8")))
+
+
+@cache
+def policies_of_aws() -> Mapping[str, Any]:
+    """Return the policies of AWS's own by their names; each has its ``Document``. It is read, for moto need not run."""
+    found = distribution("moto").locate_file("moto/iam/aws_managed_policies.py")
+    tree = ast.parse(Path(str(found)).read_text(encoding="utf-8"))
+    texts = [one.value for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    return dict(json.loads(max(texts, key=len)))

@@ -14,24 +14,16 @@ from cli.checks import Finding, Level
 from cli.checks.doors import is_open, names_of_the_platform
 from cli.checks.grants import Grant, cannot_be_read, grants, names_executor, readable, runs_as_executor, to_executor_by
 from cli.checks.iam import actions_on, has_no_resource, services_of_resources
+from cli.checks.others import DOCS, groups_elsewhere, of_another, of_managed, unread
 from cli.walls.arns import FORMS, Template, as_deployed, meet, why_no_arn
 from cli.walls.only import EXECUTOR, crossed
-from cli.walls.rights import Right, allowed, parts, resource_arn, sides, statements_of
-from cli.walls.yours import manages, touches, why_not_yours
+from cli.walls.rights import Right, allowed, is_wild, parts, resource_arn, sides, statements_of
+from cli.walls.yours import manages, why_not_yours
 from localcloud.cloud import ROOT
 from localcloud.template import load_template
 
-_UNREAD = "unreadable: "
-DOCS = "docs/adding-a-tool.md says how a statement names its resource."
 #: A function that a server is has to be called; one behind its URL needs both.
 _CALLS = ("lambda:invokefunction", "lambda:invokefunctionurl")
-#: Policies of AWS's own that are on resources such as the platform has.
-_ON_ALL = re.compile(
-    r"policy/(\w+/)?(Administrator|PowerUser|ReadOnly)Access|(^|/)(Administrator|PowerUser|ReadOnly|IAMFull)Access$"
-    r"|(DynamoDB|S3|SQS|SNS|Lambda|StepFunctions|KeyManagementService|CloudWatchLogs)_?(Full|ReadOnly|PowerUser)(Access)?"
-)
-#: What a function of anybody's does: its own log and figures, and events for others.
-_OF_ANY = re.compile(r"(?i)logs:(create|putlog|describe)|xray:|cloudwatch:put|events:putevents$")
 #: What the tables of the example and of a new project have, so that neither a slip nor a deleted stack loses records.
 _KEPT = ("DeletionPolicy", "UpdateReplacePolicy")
 _SAFE = ("PointInTimeRecoverySpecification", "SSESpecification")
@@ -64,6 +56,9 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
         if is_open(one):
             said = "It lets everybody in, of every account, and has no condition."
             yield Finding("warning", file, name, said, "Name who may, or say in a Condition from where.")
+        for group in groups_elsewhere(one, business["Resources"]):
+            said = f"Which rights it has by the group {group} cannot be read here, so nothing is checked of them."
+            yield Finding("warning", file, name, said, "Write a group, or a policy of its own, in this file.")
         if one["Type"] == "AWS::IAM::Role":
             yield _role(one, file, name)
         if one["Type"] == "AWS::IAM::Policy" and not names_executor(one["Properties"]):
@@ -80,9 +75,7 @@ def _of_grant(template: Template, grant: Grant, file: str, policy: str, *, calls
         said = f"The executor's role holds it, and so does {others}: what the tools may do, no other may."
         yield Finding("error", file, policy, said, "Name ExecutorRole alone, and give the other a policy of its own.")
     for one in grant.managed:
-        if _ON_ALL.search(one):
-            said = f"It has {one}, which is on all of the account, the platform's tables included."
-            yield Finding("error", file, policy, said, "Write a statement for the resources that it uses.")
+        yield from of_managed(template, platform(), one, file, policy)
     for number, statement in enumerate(grant.statements, 1):
         name = str(statement.get("Sid", f"{policy} statement {number}"))
         if grant.to_executor:
@@ -90,7 +83,7 @@ def _of_grant(template: Template, grant: Grant, file: str, policy: str, *, calls
         if grant.to_executor or not grant.to_others:
             yield from _of_statement(template, statement, file, name, calls=calls)
         else:
-            yield from _of_another(template, statement, file, name)
+            yield from of_another(template, platform(), statement, file, name)
 
 
 def _denied(template: Template, statement: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:
@@ -124,20 +117,6 @@ def _of_the_executor() -> tuple[Right, ...]:
     return tuple(sorted({right for one in statements_of(policies) for right in allowed(whole, one)}))
 
 
-def _of_another(template: Template, statement: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:
-    """Yield what a role, a user or a group beside the executor may do with the platform's resources."""
-    theirs = sorted(one for one in platform()["Resources"] if template["Resources"][one]["Type"] in FORMS)
-    for right in dict.fromkeys(sorted(allowed(template, dict(statement)))):
-        if right.guessed or not right.readable:
-            yield _unread(right, file, name)
-        elif not (_OF_ANY.match(right.action) or (right.resource == "*" and has_no_resource(right.action))):
-            for one in theirs:
-                if touches(template, right, one):
-                    said = f"It allows {right}: it is, or could be, on {one}, which is the platform's."
-                    yield Finding("error", file, name, said, f"Name the one resource that it uses. {DOCS}")
-                    break
-
-
 def _of_statement(
     template: Template, statement: Mapping[str, Any], file: str, name: str, *, calls: bool
 ) -> Iterator[Finding]:
@@ -154,7 +133,7 @@ def _of_side(
         yield Finding("error", file, name, *wrong)
     for right in rights:
         if right.guessed or not right.readable:
-            yield _unread(right, file, name)
+            yield unread(right, file, name)
         elif no_arn := why_no_arn(template, right.arn):
             said = f"`{right.resource}` is no ARN, and a statement names its resource by one: {no_arn}."
             yield Finding("error", file, name, said, "Write !GetAtt ….Arn, or !Sub with it.")
@@ -172,18 +151,9 @@ def _of_side(
             yield from _crossed(template, right, file, name)
 
 
-def _unread(right: Right, file: str, name: str) -> Finding:
-    """Return that an action or a resource cannot be read here, so that nothing is known of the right."""
-    if right.guessed:
-        said = "Which actions it allows cannot be read here, so nothing is checked of them."
-        return Finding("warning", file, name, said, "Write the actions out, such as dynamodb:GetItem.")
-    said = f"Its resource cannot be read here, so nothing is checked of it: {right.resource.removeprefix(_UNREAD)}."
-    return Finding("warning", file, name, said, f"Name the resource that the tool uses. {DOCS}")
-
-
 def _why_not_yours(template: Template, right: Right) -> str | None:
     """Return why no tool may have a right: of a wildcard, why none may have an action that it stands for there."""
-    if (why := why_not_yours(template, right)) is None or right.resource == "*" or not _is_wild(right):
+    if (why := why_not_yours(template, right)) is None or right.resource == "*" or not is_wild(right):
         return why
     for one in _meant(template, right):
         if (of_one := why_not_yours(template, one)) is not None:
@@ -196,7 +166,7 @@ def _crossed(template: Template, right: Right, file: str, name: str) -> Iterator
     for one in _meant(template, right):
         for what, who in crossed(template, one, EXECUTOR):
             others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
-            if _is_wild(right):
+            if is_wild(right):
                 said = f"It allows {right}, which stands for {one.action}, too: {others}."
                 yield Finding("error", file, name, said, "Name the actions that the tools call in its place.")
             else:
@@ -204,15 +174,9 @@ def _crossed(template: Template, right: Right, file: str, name: str) -> Iterator
             return
 
 
-def _is_wild(right: Right) -> bool:
-    """Return whether some signs of an action's name, and not all, are left open."""
-    service, _, action = right.action.partition(":")
-    return bool(re.search(r"[*?]", action) and action.strip("*") and not re.search(r"[*?]", service))
-
-
 def _meant(template: Template, right: Right) -> list[Right]:
     """Return a right once for each action that its wildcard stands for on that resource; itself where it has none."""
-    if not _is_wild(right):
+    if not is_wild(right):
         return [right]
     known = actions_on(right.action, resource_arn(template, right))
     return [replace(right, action=one) for one in known] or [right]
