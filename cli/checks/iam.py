@@ -98,3 +98,29 @@ def policies_of_aws() -> Mapping[str, Any]:
     tree = ast.parse(Path(str(found)).read_text(encoding="utf-8"))
     texts = [one.value for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
     return dict(json.loads(max(texts, key=len)))
+
+
+#: Keys that every request of a role has.
+_ALWAYS_THERE = frozenset(
+    {"aws:principalarn", "aws:principalaccount", "aws:principaltype", "aws:userid", "aws:requestedregion"}
+)
+
+
+def holds_always(condition: Any) -> bool:
+    """Return whether a statement's condition certainly holds for every request of a role, as if it were not there."""
+    if not isinstance(condition, dict) or not all(isinstance(keys, dict) for keys in condition.values()):
+        return not condition
+    return all(_holds(operator, key, one) for operator, keys in condition.items() for key, one in keys.items())
+
+
+def _holds(operator: str, key: str, value: Any) -> bool:
+    values = [str(one).lower() for one in (value if isinstance(value, list) else [value])]
+    name, of = operator.lower(), key.lower()
+    if re.fullmatch(r"(string|arn)(like|equals)(ifexists)?", name) and name not in (
+        "stringequals",
+        "stringequalsifexists",
+    ):
+        return "*" in values and (of in _ALWAYS_THERE or name.endswith("ifexists"))
+    if name == "null":
+        return values == ["false"] and of in _ALWAYS_THERE
+    return name in ("bool", "boolifexists") and of == "aws:securetransport" and values == ["true"]

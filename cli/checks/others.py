@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from cli.checks import Finding, Level
-from cli.checks.iam import actions_on, has_no_resource, policies_of_aws
+from cli.checks.iam import actions_on, has_no_resource, holds_always, policies_of_aws
 from cli.walls.arns import FORMS, Template, Unreadable, meet, names, names_all
 from cli.walls.only import for_all
 from cli.walls.rights import Right, allowed, is_wild, parts, resource_arn, sides, statements_of
@@ -54,7 +54,7 @@ def _of_side(
     template: Template, theirs: Template, statement: Mapping[str, Any], file: str, name: str
 ) -> Iterator[tuple[str, Finding]]:
     """Yield findings, each with what it is about: of several actions by which the same is reached, one is enough."""
-    is_narrow = "Condition" in statement
+    is_narrow = not holds_always(statement.get("Condition"))
     names_keys = _names_keys(statement.get("Condition"))
     for right in sorted({*allowed(template, dict(statement))}):
         if right.guessed or not right.readable:

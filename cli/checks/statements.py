@@ -13,7 +13,7 @@ from typing import Any
 from cli.checks import Finding, Level
 from cli.checks.doors import is_open, names_of_the_platform
 from cli.checks.grants import Grant, cannot_be_read, grants, names_executor, readable, runs_as_executor, to_executor_by
-from cli.checks.iam import actions_on, has_no_resource, services_of_resources
+from cli.checks.iam import actions_on, has_no_resource, holds_always, services_of_resources
 from cli.checks.others import DOCS, groups_elsewhere, of_another, of_managed, unread
 from cli.walls.arns import FORMS, Template, as_deployed, meet, why_no_arn
 from cli.walls.only import EXECUTOR, crossed
@@ -89,7 +89,7 @@ def _of_grant(template: Template, grant: Grant, file: str, policy: str, *, calls
 def _denied(template: Template, statement: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:
     """Yield the first right of the executor's own that a statement takes away, on any side of its conditions."""
     for side in sides(statement):
-        if side.get("Effect") != "Deny" or side.get("Condition"):
+        if side.get("Effect") != "Deny" or not holds_always(side.get("Condition")):
             continue
         but = [str(one).lower() for one in parts(side.get("NotAction", []))]
         kept = [*allowed(template, {"Action": "*", "Resource": side.get("NotResource", [])})]
