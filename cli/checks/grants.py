@@ -85,6 +85,17 @@ def grants(resource: Mapping[str, Any]) -> Iterator[Grant]:
     yield Grant(managed=(*parts(properties.get("ManagedPolicyArns", [])),))
 
 
+def attached_to(business: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return by whom each policy of business.yaml is held that names no holder itself."""
+    found: dict[str, list[str]] = {}
+    for name, one in business["Resources"].items():
+        for grant in grants(one) if one["Type"] not in POLICIES else ():
+            for policy in grant.managed:
+                if isinstance(policy, dict) and isinstance(policy.get("Ref"), str):
+                    found.setdefault(policy["Ref"], []).append(name)
+    return found
+
+
 def _of_sam(value: Mapping[str, Any]) -> list[Any] | None:
     """Return the statements that SAM makes of a policy template with its parameters; None of what is none."""
     known = _policy_templates()

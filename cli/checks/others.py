@@ -100,16 +100,18 @@ def _crossed(template: Template, theirs: Template, right: Right) -> tuple[str, b
         for what, is_certain in for_all(one):
             if _is_on_all(template, theirs, one):
                 return what, is_certain and not has_no_resource(one.action)
-        if one.does_any(_GIVE_RIGHTS):
+        if one.action.lower().startswith("iam:") and one.does_any(_GIVE_RIGHTS):
             return "give itself any right by that", False
     return None
 
 
 def _is_on_all(template: Template, theirs: Template, right: Right) -> bool:
     """Say whether a right is on everything of its type, on the stack, or on a role of the platform, or could be."""
-    if right.resource == "*" or names_all(template, right.arn.replace(":/", ":", 1)):
+    if right.resource == "*" or re.search(r"\$\{ExecutorRole|:stack/\$\{AWS::StackName\}([*/]|$)", right.arn):
         return True
-    if "${ExecutorRole" in right.arn or re.search(r":stack/.*\$\{AWS::Stack(Name|Id)\}", right.arn):
+    parameter = re.match(r"\$\{(\w+)\}", right.arn)  # of which nothing is known, it is one's own
+    is_known = parameter is None or "AllowedValues" in template["Parameters"].get(parameter[1], {})
+    if is_known and names_all(template, right.arn.replace(":/", ":", 1)):
         return True
     _, found, role = right.arn.partition(":role/")
     if not found:

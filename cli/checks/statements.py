@@ -12,7 +12,16 @@ from typing import Any
 
 from cli.checks import Finding, Level
 from cli.checks.doors import is_open, names_of_the_platform
-from cli.checks.grants import Grant, cannot_be_read, grants, names_executor, readable, runs_as_executor, to_executor_by
+from cli.checks.grants import (
+    Grant,
+    attached_to,
+    cannot_be_read,
+    grants,
+    names_executor,
+    readable,
+    runs_as_executor,
+    to_executor_by,
+)
 from cli.checks.iam import actions_on, has_no_resource, holds_always, services_of_resources
 from cli.checks.others import DOCS, groups_elsewhere, of_another, of_managed, unread
 from cli.walls.arns import FORMS, Template, as_deployed, meet, why_no_arn
@@ -36,9 +45,12 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
     """
     business = readable(business)
     template, theirs_alone = with_the_platforms(business), as_deployed(platform())
+    attached = attached_to(business)
     for policy, one in business["Resources"].items():
         for grant in grants(one):
-            yield from _of_grant(template, grant, file, policy, calls=calls)
+            by = () if grant.to_executor else attached.get(policy, ())
+            whole = replace(grant, to_others=(*grant.to_others, *by))
+            yield from _of_grant(template, whole, file, policy, calls=calls)
         for statement in to_executor_by(one):
             for right in sorted({*allowed(template, {**statement, "Resource": {"Fn::GetAtt": [policy, "Arn"]}})}):
                 if not (calls and right.action.lower() in _CALLS):

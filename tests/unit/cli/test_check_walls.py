@@ -282,6 +282,11 @@ def test_whoever_has_rights_is_held_to_them_or_told(resource: Any, level: str, s
         of("Serverless::Function", Policies=[{"Statement": [allow("bedrock:InvokeModel", "arn:aws:bedrock:*::x/y")]}]),
         # of its own, each may do what it has to, whatever that is
         own_function("iam:PassRole", arn("Other")),
+        own_function("iam:PassRole", {"Ref": "Elsewhere"}),
+        own_function("iam:PassRole", IMPORTED),
+        own_function("*", arn("Table")),
+        own_function("iam:CreateAccessKey", "arn:aws:iam::*:user/${aws:username}"),
+        own_function("cloudformation:CreateStack", sub(f"arn:aws:cloudformation:{HERE}:stack/${{AWS::StackName}}-x/*")),
         own_function("iam:PassRole", sub("arn:aws:iam::${AWS::AccountId}:role/${AWS::StackName}-Worker*")),
         own_function("sts:AssumeRole", "arn:aws:iam::999988887777:role/partner"),
         own_function(["iam:Get*", "iam:List*", "cloudformation:Describe*", "tag:GetResources"], "*"),
@@ -318,6 +323,15 @@ def test_whoever_has_rights_is_held_to_them_or_told(resource: Any, level: str, s
 )
 def test_what_gives_no_right_of_the_tools_is_no_finding(resource: Any) -> None:
     assert [one for one in found_in(It=resource) if "beside the executor's" not in one.problem] == []
+
+
+def test_a_policy_that_another_attaches_is_held_to_what_others_may() -> None:
+    models = of(
+        "IAM::ManagedPolicy", PolicyDocument={"Statement": allow("bedrock:InvokeModel", "arn:aws:bedrock:*::x/y")}
+    )
+    worker = of("Serverless::Function", Policies=[{"Ref": "Models"}])
+
+    assert (found_in(Models=models, Worker=worker), len(found_in(Models=models))) == ([], 1)
 
 
 OPEN = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}}
