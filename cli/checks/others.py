@@ -1,6 +1,6 @@
-"""What a role, a user, a group or a function of the business's own may do, beside the executor.
+"""Findings about the rights of those beside the executor: roles, users, groups and functions of the business's own.
 
-It may use what is its own, whatever that is. It may not use what is the platform's, nor change what the account's
+Each may use what is its own, whatever that is. It may not use what is the platform's, nor change what the account's
 rights and the stack are made of: that is an error where a statement certainly reaches it, else a warning.
 """
 
