@@ -19,7 +19,7 @@ from cli.walls.values import opened, settled
 
 #: Texts for people, names that a resource has itself, figures, and data for one's own code, which give no right.
 _SAYS = (
-    *("Description", "Comment", "Tags", "Metadata", "Environment", "Name", "PolicyName", "Statement"),
+    *("Description", "Comment", "Tags", "Metadata", "Environment", "Name", "PolicyName", "Policies", "Statement"),
     *("Dimensions", "Input", "InputTemplate", "Payload", "Result", "Message", "MessageBody"),
 )
 #: Types that show something to whoever may see it anyway.

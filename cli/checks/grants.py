@@ -14,7 +14,15 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+from samtranslator.policy_template_processor.exceptions import (
+    InsufficientParameterValues,
+    InvalidParameterValues,
+    TemplateNotFoundException,
+)
+from samtranslator.policy_template_processor.processor import PolicyTemplatesProcessor
 
 from cli.walls.rights import parts, statements_of
 
@@ -35,12 +43,12 @@ _BY_MACRO = "Fn::Transform"
 class Grant:
     """What one policy gives, and to whom.
 
-    managed  the names or ARNs of policies of AWS's own, as far as they can be read
+    managed  the names or ARNs of managed policies, as they are written
     unread   what of it is no statement that is written out
     """
 
     statements: tuple[dict[str, Any], ...] = ()
-    managed: tuple[str, ...] = ()
+    managed: tuple[Any, ...] = ()
     unread: tuple[Any, ...] = ()
     to_executor: bool = False
     to_others: tuple[Any, ...] = ()
@@ -68,12 +76,38 @@ def grants(resource: Mapping[str, Any]) -> Iterator[Grant]:
         yield _of_document(properties.get("PolicyDocument"), len(others) < len(held_by), others)
         return
     for one in parts(properties.get("Policies", [])):
-        if isinstance(one, str):
-            yield Grant(managed=(one,))
-        elif isinstance(one, dict) and ("PolicyDocument" in one or "Statement" in one or _BY_MACRO in one):
+        if isinstance(one, dict) and ("PolicyDocument" in one or "Statement" in one or _BY_MACRO in one):
             yield _of_document(one.get("PolicyDocument", one), to_executor=False, others=(resource["Type"],))
-    attached = parts(properties.get("ManagedPolicyArns", []))
-    yield Grant(managed=tuple(one if isinstance(one, str) else json.dumps(one) for one in attached))
+        elif isinstance(one, dict) and (made := _of_sam(one)) is not None:
+            yield _of_document(made, to_executor=False, others=(resource["Type"],))
+        elif isinstance(one, str | dict):
+            yield Grant(managed=(one,))
+    yield Grant(managed=(*parts(properties.get("ManagedPolicyArns", [])),))
+
+
+def attached_to(business: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return by whom each policy of business.yaml is held that names no holder itself."""
+    found: dict[str, list[str]] = {}
+    for name, one in business["Resources"].items():
+        for grant in grants(one) if one["Type"] not in POLICIES else ():
+            for policy in grant.managed:
+                if isinstance(policy, dict) and isinstance(policy.get("Ref"), str):
+                    found.setdefault(policy["Ref"], []).append(name)
+    return found
+
+
+def _of_sam(value: Mapping[str, Any]) -> list[Any] | None:
+    """Return the statements that SAM makes of a policy template with its parameters; None of what is none."""
+    known = _policy_templates()
+    try:
+        return [known.convert(name, given) for name, given in value.items()]
+    except (TemplateNotFoundException, InsufficientParameterValues, InvalidParameterValues):
+        return None
+
+
+@cache
+def _policy_templates() -> PolicyTemplatesProcessor:
+    return PolicyTemplatesProcessor(PolicyTemplatesProcessor.get_default_policy_templates_json())
 
 
 def is_of_nobody(business: Mapping[str, Any], resource: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
-"""Prefixes and actions that IAM has, from the list that cfn-lint brings."""
+"""Prefixes and actions that IAM has, from the list that cfn-lint brings, and AWS's own policies, from moto's."""
 
+import ast
 import json
 import re
 from collections.abc import Mapping
@@ -88,3 +89,38 @@ def _services() -> Mapping[str, Any]:
     found = distribution("cfn-lint").locate_file("cfnlint/data/AdditionalSpecs/Policies.json")
     listed = Path(str(found))
     return dict(json.loads(listed.read_text(encoding="utf-8")))
+
+
+@cache
+def policies_of_aws() -> Mapping[str, Any]:
+    """Return the policies of AWS's own by their names; each has its ``Document``. It is read, for moto need not run."""
+    found = distribution("moto").locate_file("moto/iam/aws_managed_policies.py")
+    tree = ast.parse(Path(str(found)).read_text(encoding="utf-8"))
+    texts = [one.value for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    return dict(json.loads(max(texts, key=len)))
+
+
+#: Keys that every request of a role has.
+_ALWAYS_THERE = frozenset(
+    {"aws:principalarn", "aws:principalaccount", "aws:principaltype", "aws:userid", "aws:requestedregion"}
+)
+
+
+def holds_always(condition: Any) -> bool:
+    """Return whether a statement's condition certainly holds for every request of a role, as if it were not there."""
+    if not isinstance(condition, dict) or not all(isinstance(keys, dict) for keys in condition.values()):
+        return not condition
+    return all(_holds(operator, key, one) for operator, keys in condition.items() for key, one in keys.items())
+
+
+def _holds(operator: str, key: str, value: Any) -> bool:
+    values = [str(one).lower() for one in (value if isinstance(value, list) else [value])]
+    name, of = operator.lower(), key.lower()
+    if re.fullmatch(r"(string|arn)(like|equals)(ifexists)?", name) and name not in (
+        "stringequals",
+        "stringequalsifexists",
+    ):
+        return "*" in values and (of in _ALWAYS_THERE or name.endswith("ifexists"))
+    if name == "null":
+        return values == ["false"] and of in _ALWAYS_THERE
+    return name in ("bool", "boolifexists") and of == "aws:securetransport" and values == ["true"]

@@ -13,7 +13,8 @@ from cli.checks.code import Code
 from cli.checks.grants import POLICIES, cannot_be_read, grants, names_executor, readable, to_executor_by
 from cli.checks.iam import has_no_resource
 from cli.checks.operations import needed_actions, needs_nothing, prefixes
-from cli.checks.statements import DOCS, with_the_platforms
+from cli.checks.others import DOCS
+from cli.checks.statements import with_the_platforms
 from cli.walls.arns import Template, meet
 from cli.walls.only import EXECUTOR, closed
 from cli.walls.rights import Right, allowed, parts

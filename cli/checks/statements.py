@@ -12,27 +12,28 @@ from typing import Any
 
 from cli.checks import Finding, Level
 from cli.checks.doors import doors
-from cli.checks.grants import Grant, cannot_be_read, grants, is_of_nobody, readable, runs_as_executor, to_executor_by
-from cli.checks.iam import actions_on, has_no_resource, services_of_resources
+from cli.checks.grants import (
+    Grant,
+    attached_to,
+    cannot_be_read,
+    grants,
+    is_of_nobody,
+    readable,
+    runs_as_executor,
+    to_executor_by,
+)
+from cli.checks.iam import actions_on, has_no_resource, holds_always, services_of_resources
+from cli.checks.others import DOCS, groups_elsewhere, of_another, of_managed, unread
 from cli.walls.arns import FORMS, Template, as_deployed, meet, why_no_arn
 from cli.walls.conditions import names_the_key
 from cli.walls.only import EXECUTOR, crossed
-from cli.walls.rights import Right, allowed, parts, resource_arn, sides, statements_of
-from cli.walls.yours import manages, touches, why_not_yours
+from cli.walls.rights import Right, allowed, is_wild, parts, resource_arn, sides, statements_of
+from cli.walls.yours import manages, why_not_yours
 from localcloud.cloud import ROOT
 from localcloud.template import load_template
 
-_UNREAD = "unreadable: "
-DOCS = "docs/adding-a-tool.md says how a statement names its resource."
 #: A function that a server is has to be called; one behind its URL needs both.
 _CALLS = ("lambda:invokefunction", "lambda:invokefunctionurl")
-#: Policies of AWS's own that are on resources such as the platform has.
-_ON_ALL = re.compile(
-    r"policy/(\w+/)?(Administrator|PowerUser|ReadOnly)Access|(^|/)(Administrator|PowerUser|ReadOnly|IAMFull)Access$"
-    r"|(DynamoDB|S3|SQS|SNS|Lambda|StepFunctions|KeyManagementService|CloudWatchLogs)_?(Full|ReadOnly|PowerUser)(Access)?"
-)
-#: What a function of anybody's does: its own log and figures, and events for others.
-_OF_ANY = re.compile(r"(?i)logs:(create|putlog|describe)|xray:|cloudwatch:put|events:putevents$")
 #: What the tables of the example and of a new project have, so that neither a slip nor a deleted stack loses records.
 _KEPT = ("DeletionPolicy", "UpdateReplacePolicy")
 _SAFE = ("PointInTimeRecoverySpecification", "SSESpecification")
@@ -45,9 +46,12 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
     """
     business = readable(business)
     template, theirs_alone = with_the_platforms(business), as_deployed(platform())
+    attached = attached_to(business)
     for policy, one in business["Resources"].items():
         for grant in grants(one):
-            yield from _of_grant(template, grant, file, policy, calls=calls)
+            by = () if grant.to_executor else attached.get(policy, ())
+            whole = replace(grant, to_others=(*grant.to_others, *by))
+            yield from _of_grant(template, whole, file, policy, calls=calls)
         for statement in to_executor_by(one):
             for right in sorted({*allowed(template, {**statement, "Resource": {"Fn::GetAtt": [policy, "Arn"]}})}):
                 if not (calls and right.action.lower() in _CALLS):
@@ -60,6 +64,9 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
             said = f"Its {key} is the executor's role, and only the tools run with that."
             yield Finding("error", file, name, said, "Give it a role of its own, with what it needs.")
         yield from doors(theirs_alone, business, name, file)
+        for group in groups_elsewhere(one, business["Resources"]):
+            said = f"Which rights it has by the group {group} cannot be read here, so nothing is checked of them."
+            yield Finding("warning", file, name, said, "Write a group, or a policy of its own, in this file.")
         if one["Type"] == "AWS::IAM::Role":
             yield _role(one, file, name)
         if is_of_nobody(business, one):
@@ -76,9 +83,7 @@ def _of_grant(template: Template, grant: Grant, file: str, policy: str, *, calls
         said = f"The executor's role holds it, and so does {others}: what the tools may do, no other may."
         yield Finding("error", file, policy, said, "Name ExecutorRole alone, and give the other a policy of its own.")
     for one in grant.managed:
-        if _ON_ALL.search(one):
-            said = f"It has {one}, which is on all of the account, the platform's tables included."
-            yield Finding("error", file, policy, said, "Write a statement for the resources that it uses.")
+        yield from of_managed(template, platform(), one, file, policy)
     for number, statement in enumerate(grant.statements, 1):
         name = str(statement.get("Sid", f"{policy} statement {number}"))
         if grant.to_executor:
@@ -86,13 +91,13 @@ def _of_grant(template: Template, grant: Grant, file: str, policy: str, *, calls
         if grant.to_executor or not grant.to_others:
             yield from _of_statement(template, statement, file, name, calls=calls)
         else:
-            yield from _of_another(template, statement, file, name)
+            yield from of_another(template, platform(), statement, file, name)
 
 
 def _denied(template: Template, statement: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:
     """Yield the first right of the executor's own that a statement takes away, on any side of its conditions."""
     for side in sides(statement):
-        if side.get("Effect") != "Deny" or side.get("Condition"):
+        if side.get("Effect") != "Deny" or not holds_always(side.get("Condition")):
             continue
         but = [str(one).lower() for one in parts(side.get("NotAction", []))]
         kept = [*allowed(template, {"Action": "*", "Resource": side.get("NotResource", [])})]
@@ -120,22 +125,6 @@ def _of_the_executor() -> tuple[Right, ...]:
     return tuple(sorted({right for one in statements_of(policies) for right in allowed(whole, one)}))
 
 
-def _of_another(template: Template, statement: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:
-    """Yield what a role, a user or a group beside the executor may do with the platform's resources."""
-    theirs = sorted(one for one in platform()["Resources"] if template["Resources"][one]["Type"] in FORMS)
-    for right in dict.fromkeys(sorted(allowed(template, dict(statement)))):
-        if right.guessed or not right.readable:
-            yield _unread(right, file, name)
-        elif _is_on_a_named_key(statement, right):
-            continue
-        elif not (_OF_ANY.match(right.action) or (right.resource == "*" and has_no_resource(right.action))):
-            for one in theirs:
-                if touches(template, right, one):
-                    said = f"It allows {right}: it is, or could be, on {one}, which is the platform's."
-                    yield Finding("error", file, name, said, f"Name the one resource that it uses. {DOCS}")
-                    break
-
-
 def _of_statement(
     template: Template, statement: Mapping[str, Any], file: str, name: str, *, calls: bool
 ) -> Iterator[Finding]:
@@ -152,7 +141,7 @@ def _of_side(
         yield Finding("error", file, name, *wrong)
     for right in rights:
         if right.guessed or not right.readable:
-            yield _unread(right, file, name)
+            yield unread(right, file, name)
         elif no_arn := why_no_arn(template, right.arn):
             said = f"`{right.resource}` is no ARN, and a statement names its resource by one: {no_arn}."
             yield Finding("error", file, name, said, "Write !GetAtt ….Arn, or !Sub with it.")
@@ -172,15 +161,6 @@ def _of_side(
             yield from _crossed(template, right, file, name)
 
 
-def _unread(right: Right, file: str, name: str) -> Finding:
-    """Return that an action or a resource cannot be read here, so that nothing is known of the right."""
-    if right.guessed:
-        said = "Which actions it allows cannot be read here, so nothing is checked of them."
-        return Finding("warning", file, name, said, "Write the actions out, such as dynamodb:GetItem.")
-    said = f"Its resource cannot be read here, so nothing is checked of it: {right.resource.removeprefix(_UNREAD)}."
-    return Finding("warning", file, name, said, f"Name the resource that the tool uses. {DOCS}")
-
-
 def _is_on_a_named_key(statement: Mapping[str, Any], right: Right) -> bool:
     """Say whether a right is on a key of KMS that a condition names, on every side: the ARN does not say which."""
     is_of_kms = right.action.lower().startswith("kms:")
@@ -189,7 +169,7 @@ def _is_on_a_named_key(statement: Mapping[str, Any], right: Right) -> bool:
 
 def _why_not_yours(template: Template, right: Right) -> str | None:
     """Return why no tool may have a right: of a wildcard, why none may have an action that it stands for there."""
-    if (why := why_not_yours(template, right)) is None or right.resource == "*" or not _is_wild(right):
+    if (why := why_not_yours(template, right)) is None or right.resource == "*" or not is_wild(right):
         return why
     for one in _meant(template, right):
         if (of_one := why_not_yours(template, one)) is not None:
@@ -202,7 +182,7 @@ def _crossed(template: Template, right: Right, file: str, name: str) -> Iterator
     for one in _meant(template, right):
         for what, who in crossed(template, one, EXECUTOR):
             others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
-            if _is_wild(right):
+            if is_wild(right):
                 said = f"It allows {right}, which stands for {one.action}, too: {others}."
                 yield Finding("error", file, name, said, "Name the actions that the tools call in its place.")
             else:
@@ -210,15 +190,9 @@ def _crossed(template: Template, right: Right, file: str, name: str) -> Iterator
             return
 
 
-def _is_wild(right: Right) -> bool:
-    """Return whether some signs of an action's name, and not all, are left open."""
-    service, _, action = right.action.partition(":")
-    return bool(re.search(r"[*?]", action) and action.strip("*") and not re.search(r"[*?]", service))
-
-
 def _meant(template: Template, right: Right) -> list[Right]:
     """Return a right once for each action that its wildcard stands for on that resource; itself where it has none."""
-    if not _is_wild(right):
+    if not is_wild(right):
         return [right]
     known = actions_on(right.action, resource_arn(template, right))
     return [replace(right, action=one) for one in known] or [right]

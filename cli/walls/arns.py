@@ -86,6 +86,7 @@ _SAYS_ANYTHING = re.compile(r"(?!AWS::)|AWS::CloudFormation::|AWS::Serverless::A
 _DEEPEST = 8
 _PART = r"(?:[^:${}]|\$\{[^}]*\})*"
 _ARN = re.compile(rf"arn:{_PART}:(?P<service>{_PART}):{_PART}:{_PART}:(?P<rest>.*)", re.DOTALL)
+_ACCESS_POINT = re.compile(rf"arn:{_PART}:s3:{_PART}:(?!:){_PART}:accesspoint/")
 _PLACE = re.compile(r"\$\{([^}]+)\}")
 #: What a name is between two signs that part an ARN, and those signs.
 _SEGMENTS = re.compile(r"(?:\$\{[^}]*\}|[^/:])+|[/:]")
@@ -225,18 +226,16 @@ def names_all(template: Template, arn: str) -> bool:
 
 def _names_all(arn: str) -> bool:
     found = _ARN.fullmatch(_MAYBE_NOTHING.sub("", arn))
-    if found is None:
+    if found is None or any(part in "*?" for part in found["service"]):
         return True
     wild = re.search(r"[*?]", found["rest"])
     befores = [before for service, befores, _ in FORMS.values() if service == found["service"] for before in befores]
     kind = re.match(r"[A-Za-z-]+[:/]", found["rest"])
     before = next((one for one in befores if one and found["rest"].startswith(one)), None)
     if before is None:
-        before = kind[0] if kind is not None and "" not in befores else ""
-    if any(part in "*?" for part in found["service"]):
-        return True
+        before = kind[0] if kind is not None and ("" not in befores or _ACCESS_POINT.match(arn)) else ""
     if wild is None:
-        return False
+        return bool(before) and found["rest"] == before  # the root of all names, as `parameter/` is
     return wild.start() <= len(before) or any(one.startswith(found["rest"][: wild.start()]) for one in befores if one)
 
 

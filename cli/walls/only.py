@@ -38,6 +38,25 @@ _MANAGE_TABLES = (
     "dynamodb:UpdateKinesisStreamingDestination dynamodb:TagResource dynamodb:UntagResource"
 )
 
+_RIGHTS = "iam:* sts:* organizations:* account:* !sts:GetCallerIdentity"
+_STACK = "cloudformation:* serverlessrepo:* codedeploy:*"
+_OTHERS = "backup:* tag:* resource-groups:* application-autoscaling:* dax:* fis:*"
+
+#: What nobody may do with all that there is of it, the business's own functions included, by these actions, and
+#: whether that certainly reaches the platform. With what is its own, each may.
+FOR_ALL: list[tuple[str, str, bool]] = [
+    ("change rights or take on other roles", _RIGHTS, True),
+    ("change or delete a stack", _STACK, True),
+    ("change or delete an API", "apigateway:*", True),
+    ("have something done later or by a pipe", "scheduler:* pipes:*", True),
+    ("act on what is another service's", _OTHERS, True),
+    ("change what calls a function", "lambda:*", False),
+    ("answer or fail any task that waits", "states:SendTask*", False),
+    ("call any model", "bedrock:* bedrock-mantle:* !bedrock:Retrieve", False),
+    ("say where all logs go", "logs:*AccountPolicy", False),
+    ("read or change any secret", "secretsmanager:*SecretValue", False),
+]
+
 #: (who only, may do what, by these actions, on this resource or anything below it; ``*`` for any, and ``AnswerKey *``
 #: for that one and every key whose id is written out: it does not say whose it is; ``!`` is before an action that is
 #: free, though one before it stands for it)
@@ -101,14 +120,9 @@ ONLY: list[tuple[str, str, str, str]] = [
     (NOBODY, "delete a copy", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucket*", "LogCopyBucket"),
     (NOBODY, "delete a payload", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucketVersioning", "PayloadBucket"),
     (NOBODY, "call another function past the workflow", "lambda:Invoke*", "*"),
-    (
-        NOBODY,
-        "change rights or take on other roles",
-        "iam:* sts:* organizations:* account:* !sts:GetCallerIdentity",
-        "*",
-    ),
+    (NOBODY, "change rights or take on other roles", _RIGHTS, "*"),
     # What the stack is made of, by the services that make and change it: no ARN of these says whose it is.
-    (NOBODY, "change or delete the stack", "cloudformation:* serverlessrepo:* codedeploy:*", "*"),
+    (NOBODY, "change or delete the stack", _STACK, "*"),
     (NOBODY, "change or delete an API", "apigateway:*", "*"),
     (NOBODY, "change a function, a layer or what calls it", "lambda:*", "*"),
     (f"{STARTERS} SweepFunction {PEOPLE}", "see or change the workflow and its executions", "states:*", "*"),
@@ -116,12 +130,7 @@ ONLY: list[tuple[str, str, str, str]] = [
     (TRIP, "see or change alarms and dashboards", "cloudwatch:* !cloudwatch:PutMetricData", "*"),
     (NOBODY, "make, share, copy or restore a table", _MANAGE_TABLES, "*"),
     (NOBODY, "say where logs go", "logs:*AccountPolicy logs:*ResourcePolicy logs:*Deliver* logs:*Destination*", "*"),
-    (
-        NOBODY,
-        "act on what is another service's",
-        "backup:* tag:* resource-groups:* application-autoscaling:* dax:* fis:*",
-        "*",
-    ),
+    (NOBODY, "act on what is another service's", _OTHERS, "*"),
 ]
 
 
@@ -130,6 +139,13 @@ def crossed(template: Template, right: Right, by: str) -> Iterator[tuple[str, st
     for who, what, actions, resource in ONLY:
         if by not in who.split() and _does(right, actions) and _is_on(template, right, resource):
             yield what, who
+
+
+def for_all(right: Right) -> Iterator[tuple[str, bool]]:
+    """Yield what a right is for that nobody may do with all there is, and whether that certainly is a breach."""
+    for what, actions, is_certain in FOR_ALL:
+        if _does(right, actions):
+            yield what, is_certain
 
 
 def closed(service: str, by: str) -> tuple[str, str, list[str]] | None:

@@ -145,6 +145,12 @@ def _actions(template: Template, value: Any) -> Iterator[tuple[str, bool]]:
         yield "*", True
 
 
+def is_wild(right: Right) -> bool:
+    """Say whether some signs of an action's name, and not all, are left open."""
+    service, _, action = right.action.partition(":")
+    return bool(re.search(r"[*?]", action) and action.strip("*") and not re.search(r"[*?]", service))
+
+
 def resource_arn(template: Template, right: Right) -> str:
     """Return the ARN that a right is on as a pattern: a name for each resource of the template, ``*`` for the rest."""
 

@@ -18,8 +18,10 @@ PARAMETERS = {
     "Any": {"Type": "String", "Default": "*"},
     "AnySecret": {"Type": "String", "Default": f"{SECRET}secret:*"},
     "ModelId": {"Type": "String", "Default": "arn:aws:s3:::acme-models/*"},
+    "Administers": {"Type": "String", "Default": "arn:aws:iam::aws:policy/AdministratorAccess"},
 }
 PICKED = {"Fn::FindInMap": ["Names", {"Ref": "Stage"}, "Table"]}
+BY_LAMBDA = {"Statement": {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}}}
 RESOURCES = {
     "Table": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": PICKED}},
     "Stock": {"Type": "AWS::Lambda::Function"},
@@ -30,6 +32,8 @@ RESOURCES = {
     "Users": {"Type": "AWS::Cognito::UserPool"},
     "Bucket": {"Type": "AWS::S3::Bucket"},
     "Key": {"Type": "AWS::KMS::Key"},
+    "Other": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": BY_LAMBDA}},
+    "Flow": {"Type": "AWS::StepFunctions::StateMachine"},
     "Star": {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "/x", "Value": "*"}},
     "Named": {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "/y", "Value": "idp"}},
 }
@@ -81,6 +85,9 @@ PUT, READ_SECRET = "dynamodb:PutItem", "secretsmanager:GetSecretValue"
         # an import, a parameter, and a name that says whose it is
         ("kms:Sign", [{"Ref": "Elsewhere"}, IMPORTED, arn("Key")]),
         ("dynamodb:GetRecords", [IMPORTED, f"{DYNAMODB}Accounts/stream/*"]),
+        ("s3:GetObject", "arn:aws:s3:eu-west-1:111122223333:accesspoint/acme/object/*"),
+        ("s3:GetObject", "arn:aws:s3:*:*:acme/*"),
+        ("ssm:GetParametersByPath", "arn:aws:ssm:*:*:parameter/shop/"),
         ("s3:PutObjectLegalHold", "arn:aws:s3:::acme-contracts/*"),
         (PUT, {"Ref": "Mine"}),
         (READ_SECRET, ["{{resolve:ssm:/idp/arn}}", sub(f"{SECRET}secret:${{Named.Value}}")]),
@@ -113,6 +120,9 @@ def test_what_is_ones_own_is_not_blamed(action: str, resource: Any) -> None:
         (PUT, {"Fn::GetAtt": ["Star", "Value"]}, "could be, on"),
         (READ_SECRET, f"{SECRET}s*", "all of that type"),
         ("ssm:GetParameter", "arn:aws:ssm:*:*:parameter*", "all of that type"),
+        ("ssm:GetParametersByPath", "arn:aws:ssm:*:*:parameter/", "all of that type"),
+        ("s3:GetObject", "arn:aws:s3:*:*:accesspoint/*", "all of that type"),
+        ("s3:GetObject", sub(f"arn:aws:s3:{HERE}:accesspoint/*/object/*"), "all of that type"),
         ("kms:Sign", f"arn:aws:kms:{HERE}:key/0f0f", "may sign a person's answer"),
         ("dynamodb:GetRecords", "arn:aws:dynamodb:*:*:table/*-RunLogTable-*/stream/*", "could be, on"),
         ("lambda:UpdateFunctionCode", arn("Stock"), "nobody may change a function"),
@@ -171,6 +181,13 @@ def inline(*statements: Any) -> dict[str, Any]:
     return {"PolicyName": "x", "PolicyDocument": {"Statement": [*statements]}}
 
 
+def own_function(action: Any, resource: Any, **words: Any) -> dict[str, Any]:
+    return of("Serverless::Function", Policies=[{"Statement": [{**allow(action, resource), **words}]}])
+
+
+AWS_POLICY = "arn:${AWS::Partition}:iam::aws:policy/"
+
+
 @pytest.mark.parametrize(
     ("resource", "level", "says"),
     [
@@ -191,6 +208,56 @@ def inline(*statements: Any) -> dict[str, Any]:
         (of("Serverless::Function", Policies=[{"Statement": [TAKE]}]), "error", "which is the platform's"),
         (of("Serverless::StateMachine", Policies="AdministratorAccess"), "error", "on all of the account"),
         (of("IAM::Group", ManagedPolicyArns=["arn:aws:iam::aws:policy/AdministratorAccess"]), "error", "on all of the"),
+        # what changes rights or the stack, on all there is or on the platform's
+        (own_function("iam:*", "*"), "error", "may change rights"),
+        (own_function("sts:AssumeRole", "*"), "error", "may change rights"),
+        (own_function("iam:Pass*", "arn:aws:iam::*:role/*"), "error", "may change rights"),
+        (own_function("iam:PutRolePolicy", EXECUTOR), "error", "may change rights"),
+        (own_function("iam:PassRole", "arn:aws:iam::1:role/shop-ExecutorFunctionRole-1A"), "error", "change rights"),
+        (own_function("cloudformation:UpdateStack", sub("arn:aws:cloudformation:*:*:stack/*")), "error", "a stack"),
+        (
+            own_function("cloudformation:*", sub(f"arn:aws:cloudformation:{HERE}:stack/${{AWS::StackName}}/*")),
+            "error",
+            "a stack",
+        ),
+        (own_function("apigateway:*", "arn:aws:apigateway:*::/apis/*"), "error", "an API"),
+        (own_function("scheduler:*", "*"), "error", "done later"),
+        (own_function("backup:*", "*"), "error", "another service's"),
+        (of("IAM::User", Policies=[inline(allow("iam:*", "*"))]), "error", "may change rights"),
+        (of("IAM::GroupPolicy", GroupName="x", **inline(allow("sts:*", "*"))), "error", "may change rights"),
+        (own_function("cloudwatch:PutMetricAlarm", "*"), "error", "which is the platform's"),
+        (
+            own_function("kms:Decrypt", "*", Condition={"StringLike": {"kms:RequestAlias": "alias/*"}}),
+            "error",
+            "which is the platform's",
+        ),
+        # what could be either
+        (own_function("states:SendTaskSuccess", "*"), "warning", "any task that waits"),
+        (own_function("bedrock:*", "*"), "warning", "any model"),
+        (own_function("tag:*", "*"), "error", "another service's"),
+        (own_function("tag:TagResources", "*"), "warning", "another service's"),
+        (own_function("iam:PutRolePolicy", arn("Other")), "warning", "give itself any right"),
+        (own_function("iam:PassRole", "*", Condition={"StringEquals": {"iam:PassedToService": "x"}}), "warning", "may"),
+        (own_function("secretsmanager:GetSecretValue", "*"), "warning", "any secret"),
+        (of("IAM::UserToGroupAddition", GroupName="Administrators", Users=["x"]), "warning", "the group Admin"),
+        (of("IAM::User", Groups=["Administrators"]), "warning", "the group Admin"),
+        # a managed policy, however it is named
+        (of("Serverless::Function", Policies=[sub(f"{AWS_POLICY}AdministratorAccess")]), "error", "on all of the"),
+        (of("IAM::User", ManagedPolicyArns=[{"Fn::Join": ["", [AWS_POLICY, "IAMFullAccess"]]}]), "error", "on all of"),
+        (of("IAM::User", ManagedPolicyArns=[{"Ref": "Administers"}]), "error", "on all of the"),
+        (of("IAM::Role", ManagedPolicyArns=[f"{AWS_POLICY}job-function/SystemAdministrator"]), "error", "on all of"),
+        (of("IAM::Role", ManagedPolicyArns=[f"{AWS_POLICY}AWSCloudFormationFullAccess"]), "error", "on all of the"),
+        (
+            of("IAM::Role", ManagedPolicyArns=[f"{AWS_POLICY}service-role/AmazonElasticMapReduceRole"]),
+            "warning",
+            "on all",
+        ),
+        (of("IAM::Role", ManagedPolicyArns=[IMPORTED]), "warning", "cannot be read here"),
+        (of("IAM::Role", ManagedPolicyArns=["arn:aws:iam::1:policy/Corp"]), "warning", "cannot be read here"),
+        # SAM's policy templates are the statements that they become
+        (of("Serverless::Function", Policies=[{"DynamoDBCrudPolicy": {"TableName": "*"}}]), "error", "the platform's"),
+        (of("Serverless::Function", Policies=[{"S3FullAccessPolicy": {"BucketName": "*"}}]), "error", "the platform's"),
+        (of("Serverless::Function", Policies=[{"KMSDecryptPolicy": {"KeyId": "*"}}]), "error", "the platform's"),
         # what cannot be read is told
         (policy(PolicyDocument={"Fn::FindInMap": ["A", "B", "C"]}), "warning", "cannot be read here"),
         (policy({"Fn::Transform": {"Name": "AWS::Include"}}), "warning", "cannot be read here"),
@@ -199,9 +266,9 @@ def inline(*statements: Any) -> dict[str, Any]:
     ],
 )
 def test_whoever_has_rights_is_held_to_them_or_told(resource: Any, level: str, says: str) -> None:
-    [found] = [one for one in found_in(It=resource) if "beside the executor's" not in one.problem]
+    found = [one for one in found_in(It=resource) if "beside the executor's" not in one.problem]
 
-    assert (found.level, says in found.problem) == (level, True), found
+    assert {(one.level, says in one.problem) for one in found} == {(level, True)}, found
 
 
 @pytest.mark.parametrize(
@@ -213,6 +280,41 @@ def test_whoever_has_rights_is_held_to_them_or_told(resource: Any, level: str, s
             "Serverless::Function", Policies=[{"Statement": [allow("logs:PutLogEvents", "*"), allow("xray:Put*", "*")]}]
         ),
         of("Serverless::Function", Policies=[{"Statement": [allow("bedrock:InvokeModel", "arn:aws:bedrock:*::x/y")]}]),
+        # of its own, each may do what it has to, whatever that is
+        own_function("iam:PassRole", arn("Other")),
+        own_function("iam:PassRole", {"Ref": "Elsewhere"}),
+        own_function("iam:PassRole", IMPORTED),
+        own_function("*", arn("Table")),
+        own_function("iam:CreateAccessKey", "arn:aws:iam::*:user/${aws:username}"),
+        own_function("cloudformation:CreateStack", sub(f"arn:aws:cloudformation:{HERE}:stack/${{AWS::StackName}}-x/*")),
+        own_function("iam:PassRole", sub("arn:aws:iam::${AWS::AccountId}:role/${AWS::StackName}-Worker*")),
+        own_function("sts:AssumeRole", "arn:aws:iam::999988887777:role/partner"),
+        own_function(["iam:Get*", "iam:List*", "cloudformation:Describe*", "tag:GetResources"], "*"),
+        own_function("sts:GetCallerIdentity", "*"),
+        own_function("lambda:InvokeFunction", [arn("Stock"), sub("${Stock.Arn}:*")]),
+        own_function("states:StartExecution", {"Ref": "Flow"}),
+        own_function(["scheduler:CreateSchedule", "scheduler:DeleteSchedule"], "arn:aws:scheduler:*:*:schedule/shop/*"),
+        own_function(["logs:CreateLogDelivery", "logs:PutResourcePolicy"], "*"),
+        own_function(
+            "kms:Decrypt", "arn:aws:kms:*:*:key/*", Condition={"StringEquals": {"kms:RequestAlias": "alias/x"}}
+        ),
+        own_function(["cloudwatch:PutMetricData", "cloudwatch:ListMetrics"], "*"),
+        of("IAM::Role", ManagedPolicyArns=[sub(f"{AWS_POLICY}service-role/AWSLambdaSQSQueueExecutionRole")]),
+        of("IAM::Role", ManagedPolicyArns=[f"{AWS_POLICY}AmazonSSMReadOnlyAccess"]),
+        of(
+            "Serverless::Function",
+            Policies=["AWSLambdaVPCAccessExecutionRole", "CloudWatchLambdaInsightsExecutionRolePolicy"],
+        ),
+        of("Serverless::Function", Policies=[{"DynamoDBCrudPolicy": {"TableName": {"Ref": "Table"}}}]),
+        of(
+            "Serverless::Function",
+            Policies=[
+                {"SQSPollerPolicy": {"QueueName": "shop-orders"}},
+                {"EventBridgePutEventsPolicy": {"EventBusName": "default"}},
+                {"CloudFormationDescribeStacksPolicy": {}},
+            ],
+        ),
+        of("IAM::User", Groups=[{"Ref": "Table"}]),
         of("Lambda::Function", Role=arn("MyExecutorRole"), Environment={"Variables": {"ROLE": EXECUTOR}}),
         of("SSM::Parameter", Value={"Ref": "ExecutorRole"}),
         {"Type": "AWS::SNS::Topic", "Properties": None},
@@ -221,6 +323,15 @@ def test_whoever_has_rights_is_held_to_them_or_told(resource: Any, level: str, s
 )
 def test_what_gives_no_right_of_the_tools_is_no_finding(resource: Any) -> None:
     assert [one for one in found_in(It=resource) if "beside the executor's" not in one.problem] == []
+
+
+def test_a_policy_that_another_attaches_is_held_to_what_others_may() -> None:
+    models = of(
+        "IAM::ManagedPolicy", PolicyDocument={"Statement": allow("bedrock:InvokeModel", "arn:aws:bedrock:*::x/y")}
+    )
+    worker = of("Serverless::Function", Policies=[{"Ref": "Models"}])
+
+    assert (found_in(Models=models, Worker=worker), len(found_in(Models=models))) == ([], 1)
 
 
 OPEN = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}}
@@ -304,6 +415,12 @@ def without(name: str, **words: Any) -> dict[str, Any]:
         (deny(Resource=arn("Table")), False),
         (deny(Action="dynamodb:DeleteTable"), False),
         (deny(Resource=f"{DYNAMODB}Accounts"), False),
+        (deny(Condition={"StringLike": {"aws:PrincipalArn": "*"}}), True),
+        (deny(Condition={"Null": {"aws:PrincipalArn": "false"}, "Bool": {"aws:SecureTransport": True}}), True),
+        (deny(Condition={"StringLikeIfExists": {"aws:SourceVpc": ["vpc-1", "*"]}}), True),
+        (deny(Condition={"StringLike": {"aws:SourceVpc": "*"}}), False),
+        (deny(Condition={"StringNotLike": {"aws:PrincipalArn": "*"}}), False),
+        (deny(Condition={"StringLike": {"aws:PrincipalArn": "*", "aws:PrincipalTag/team": "shop"}}), False),
         (deny(Condition={"Bool": {"aws:SecureTransport": "false"}}), False),
         (without("Action", NotAction=["dynamodb:*", "kms:*", "s3:*"]), False),
         (without("Resource", NotResource="*"), False),
